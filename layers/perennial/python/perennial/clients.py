@@ -1,0 +1,178 @@
+"""boto3 clients for any account and region, and what their errors mean.
+
+Clients pace themselves below each service's published rate, retry throttling adaptively, and never retry a denial.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from perennial.errors import (
+    AccessDenied,
+    NotFound,
+    PerennialError,
+    RegionDisabled,
+    ServiceRefused,
+    Throttled,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+# Requests per second and account in a region (AWS service quotas, 2026-11); Perennial takes `SHARE` of them.
+RATES: dict[tuple[str, str], float] = {
+    ("acm", "SearchCertificates"): 5,
+    ("acm", "ListCertificates"): 8,
+    ("acm", "DescribeCertificate"): 10,
+    ("acm", "GetCertificate"): 10,
+    ("acm", "ListTagsForCertificate"): 10,
+    ("acm-pca", "GetCertificateAuthorityCertificate"): 5,
+    ("securityhub", "BatchImportFindings"): 10,
+}
+SHARE = 0.8
+THROTTLING = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "LimitExceededException",
+        "ProvisionedThroughputExceededException",
+        "PriorRequestNotComplete",
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+    }
+)
+DENIED = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthorizationError",
+        "AuthorizationErrorException",
+        "UnauthorizedOperation",
+        "NotAuthorized",
+        "UnauthorizedException",
+        "InvalidAccessException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+    }
+)
+DISABLED = frozenset(
+    {
+        "OptInRequired",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "AuthFailure",
+        "SubscriptionRequiredException",
+    }
+)
+MISSING = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NotFoundException", "NoSuchBucket", "NoSuchKey"})
+
+
+class Clients:
+    """Makes clients from one boto3 session: `clients("acm")`, `clients("acm", "us-east-1")`; each is made once."""
+
+    def __init__(self, session: boto3.Session, region: str | None = None) -> None:
+        self.session = session
+        self.region = region or session.region_name
+        self._made: dict[tuple[str, str | None], Any] = {}
+        self._lock = threading.Lock()  # boto3 sessions are not thread-safe while they make clients
+
+    def __call__(self, service: str, region: str | None = None) -> Any:
+        key = (service, region or self.region)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = self._make(*key)
+            return self._made[key]
+
+    def _make(self, service: str, region: str | None) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            retries={"mode": "adaptive", "max_attempts": 6},
+            connect_timeout=5,
+            read_timeout=30,
+            max_pool_connections=16,
+            user_agent_extra="perennial",
+        )
+        client = self.session.client(service, region_name=region, config=config)
+        for (name, operation), rate in RATES.items():
+            if name == service:
+                pace = Pace(rate * SHARE)
+                client.meta.events.register(f"before-send.{service}.{operation}", partial(_wait, pace))
+        return client
+
+    def at(self, region: str) -> Clients:
+        """The same session in another region."""
+        return Clients(self.session, region)
+
+    def assume(self, account: str, role_name: str, external_id: str = "") -> Clients:
+        """The same region, as a role of another account. The session's name tells CloudTrail who it was.
+
+        Raises: ClientError.
+        """
+        import boto3
+
+        partition = self.session.get_partition_for_region(self.region or "us-east-1")
+        request = {"RoleArn": f"arn:{partition}:iam::{account}:role/{role_name}", "RoleSessionName": "perennial"}
+        if external_id:
+            request["ExternalId"] = external_id
+        credentials = self("sts").assume_role(**request)["Credentials"]
+        session = boto3.Session(
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+            region_name=self.region,
+        )
+        return Clients(session, self.region)
+
+
+class Pace:
+    """Lets calls through at a rate, in bursts of at most one second's worth."""
+
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval = 1 / rate
+        self._clock = clock
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def delay(self) -> float:
+        """Seconds to wait before the next call; counts that call."""
+        with self._lock:
+            now = self._clock()
+            due = max(self._next, now - 1.0)
+            self._next = due + self._interval
+            return max(0.0, due - now)
+
+
+def _wait(pace: Pace, **_: Any) -> None:
+    time.sleep(pace.delay())
+
+
+def meaning(error: ClientError | BotoCoreError, doing: str) -> PerennialError:
+    """What an AWS error means to a workflow; `doing` names the call, as "acm:ListCertificates in eu-west-1"."""
+    response: dict[str, Any] = getattr(error, "response", {})
+    code = str(response.get("Error", {}).get("Code", type(error).__name__))
+    text = f"{doing}: {code}: {str(response.get('Error', {}).get('Message', error))[:300]}"
+    if code in THROTTLING:
+        return Throttled(text)
+    if code in DENIED:
+        return AccessDenied(text)
+    if code in DISABLED:
+        return RegionDisabled(text)
+    if code in MISSING:
+        return NotFound(text)
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if status == 403:
+        return AccessDenied(text)
+    return Unavailable(text) if status >= 500 or not response else ServiceRefused(text)

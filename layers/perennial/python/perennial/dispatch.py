@@ -1,0 +1,163 @@
+"""What is due now, and what an event makes due.
+
+An event only marks its scope as due: a storm of calls in one scope is one scan. The tick starts what is due under a name
+made of the due entries, so that a tick that runs twice starts it once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from perennial.deployment import Deployment
+from perennial.inventory.records import Due, DueKind
+from perennial.manifest import Scope
+from perennial.scanners.interface import GLOBAL
+from perennial.settings import ACCOUNT, REGION
+
+SETTLING = timedelta(seconds=30)  # calls come in groups; the scan waits for the rest
+AT_ONCE = 500
+
+# CloudTrail event source -> source of discovery -> the calls that create, import, attach or detach certificates.
+CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "acm.amazonaws.com": {
+        "acm": (
+            "AddTagsToCertificate",
+            "DeleteCertificate",
+            "ImportCertificate",
+            "RemoveTagsFromCertificate",
+            "RenewCertificate",
+            "RequestCertificate",
+            "RevokeCertificate",
+        )
+    },
+    "acm-pca.amazonaws.com": {
+        "acm_pca": (
+            "CreateCertificateAuthority",
+            "DeleteCertificateAuthority",
+            "ImportCertificateAuthorityCertificate",
+            "RestoreCertificateAuthority",
+            "UpdateCertificateAuthority",
+        )
+    },
+    "iam.amazonaws.com": {"iam": ("DeleteServerCertificate", "UpdateServerCertificate", "UploadServerCertificate")},
+    "elasticloadbalancing.amazonaws.com": {
+        "elbv2": (
+            "AddListenerCertificates",
+            "CreateListener",
+            "DeleteListener",
+            "DeleteLoadBalancer",
+            "ModifyListener",
+            "RemoveListenerCertificates",
+        ),
+        "elb": (
+            "CreateLoadBalancer",
+            "CreateLoadBalancerListeners",
+            "DeleteLoadBalancer",
+            "DeleteLoadBalancerListeners",
+            "SetLoadBalancerListenerSSLCertificate",
+            "SetLoadBalancerPoliciesOfListener",
+        ),
+        "trust_stores": ("AddTrustStoreRevocations", "CreateTrustStore", "DeleteTrustStore", "ModifyTrustStore"),
+    },
+    "cloudfront.amazonaws.com": {
+        "cloudfront": ("CreateDistribution", "DeleteDistribution", "UpdateDistribution"),
+        "trust_stores": ("CreateTrustStore", "DeleteTrustStore", "UpdateTrustStore"),
+    },
+    "apigateway.amazonaws.com": {"apigateway": ("CreateDomainName", "DeleteDomainName", "UpdateDomainName")},
+    "secretsmanager.amazonaws.com": {
+        "secretsmanager": (
+            "CreateSecret",
+            "DeleteSecret",
+            "PutSecretValue",
+            "RestoreSecret",
+            "RotateSecret",
+            "TagResource",
+            "UntagResource",
+            "UpdateSecret",
+            "UpdateSecretVersionStage",
+        )
+    },
+    "rolesanywhere.amazonaws.com": {
+        "trust_stores": ("CreateTrustAnchor", "DeleteTrustAnchor", "UpdateTrustAnchor"),
+    },
+}
+_GLOBAL = frozenset({"iam", "cloudfront"})  # sources scanned once an account
+
+
+def receive(deployment: Deployment, event: Mapping[str, Any], now: datetime) -> dict[str, list[str]]:
+    """Make the scopes that an event concerns due for a scan. Returns {"scopes": [...]}, [] for what concerns none."""
+    scopes = concerned(event)
+    for scope in scopes:
+        deployment.inventory.scan_soon(scope, now + SETTLING)
+    return {"scopes": [scope.key for scope in scopes]}
+
+
+def concerned(event: Mapping[str, Any]) -> list[Scope]:
+    """The scopes that an EventBridge event concerns. Pure. An event is input from outside: what does not fit is none."""
+    account, region = str(event.get("account", "")), str(event.get("region", ""))
+    detail = event.get("detail")
+    if not ACCOUNT.fullmatch(account) or not REGION.fullmatch(region) or not isinstance(detail, Mapping):
+        return []
+    if event.get("source") == "aws.acm" and event.get("detail-type") != "AWS API Call via CloudTrail":
+        return [Scope(account, region, "acm")]
+    if detail.get("errorCode"):
+        return []  # the call failed and changed nothing
+    calls = CALLS.get(str(detail.get("eventSource")), {})
+    named = str(detail.get("eventName"))
+    return [
+        Scope(account, GLOBAL if source in _GLOBAL else region, source)
+        for source, names in calls.items()
+        if named in names
+    ]
+
+
+def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
+    """Start what is due. Returns {"started": [execution name]}."""
+    started = []
+    scans = list(deployment.inventory.due(DueKind.SCAN, now, AT_ONCE))
+    if scans:
+        started.append(_start_discovery(deployment, scans))
+    if _anything(deployment, (DueKind.ASSESS, DueKind.PUBLISH), now) and not _running(deployment):
+        machine = deployment.named("PERENNIAL_ASSESSMENT_ARN")
+        started.append(_start(deployment, machine, f"assess-{now:%Y%m%dT%H%M}", {}))
+    return {"started": started}
+
+
+def _start_discovery(deployment: Deployment, scans: list[Due]) -> str:
+    name = "event-" + hashlib.sha256("".join(sorted(each.sk + each.due_at for each in scans)).encode()).hexdigest()[:40]
+    machine = deployment.named("PERENNIAL_DISCOVERY_ARN")
+    _start(deployment, machine, name, {"scopes": [each.sk for each in scans]})
+    for each in scans:
+        deployment.inventory.scan_started(each)
+    return name
+
+
+def _anything(deployment: Deployment, kinds: Iterable[DueKind], now: datetime) -> bool:
+    return any(next(iter(deployment.inventory.due(kind, now, 1)), None) is not None for kind in kinds)
+
+
+def _running(deployment: Deployment) -> bool:
+    """Whether an assessment is under way; it goes on until nothing is due."""
+    machine = deployment.named("PERENNIAL_ASSESSMENT_ARN")
+    reply = deployment.clients("stepfunctions").list_executions(
+        stateMachineArn=machine, statusFilter="RUNNING", maxResults=1
+    )
+    return bool(reply["executions"])
+
+
+def _start(deployment: Deployment, machine: str, name: str, payload: Mapping[str, Any]) -> str:
+    """Start an execution; one that has this name already is the same one."""
+    try:
+        deployment.clients("stepfunctions").start_execution(
+            stateMachineArn=machine, name=name, input=json.dumps(payload)
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+    return name

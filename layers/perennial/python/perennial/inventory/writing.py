@@ -1,0 +1,37 @@
+"""Conditional writes and writes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from pynamodb.exceptions import UpdateError
+from pynamodb.expressions.update import Action
+
+from perennial.inventory.items import Item
+
+WRITERS = 16
+CONDITION_FAILED = "ConditionalCheckFailedException"
+T = TypeVar("T")
+
+
+def update(key: tuple[str, str], actions: Sequence[Action], condition: Any = None) -> bool:
+    """Update one item; False where the condition does not hold.
+
+    Raises: pynamodb's UpdateError for anything else.
+    """
+    try:
+        Item(*key).update(list(actions), condition=condition)
+    except UpdateError as error:
+        if error.cause_response_code == CONDITION_FAILED:
+            return False
+        raise
+    return True
+
+
+def in_parallel(write: Callable[[T], object], these: Iterable[T]) -> None:
+    """Call `write` for each; the first error is raised after the running ones have ended."""
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in pool.map(write, these):
+            pass

@@ -1,0 +1,233 @@
+"""Assess the places that are due, and publish the findings that changed.
+
+Both take what the due index tells, work through it until their time ends, and say whether something remains: the
+workflow calls again. Interrupted anywhere, what was not settled is still due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perennial import assessment, events, ownership, security_hub
+from perennial.certificate import Certificate
+from perennial.checks.interface import Severity, Subject
+from perennial.clients import meaning
+from perennial.deployment import Deployment
+from perennial.errors import PerennialError
+from perennial.findings import REFRESH, Finding, FindingsDifference, State, difference
+from perennial.inventory.records import DueKind, OutgoingFinding, PlaceRecord, SightingRecord
+from perennial.manifest import Scope
+from perennial.scanners.interface import GLOBAL
+
+ASSESSED_AT_ONCE = 400
+PUBLISHED_AT_ONCE = 500
+WORKERS = 8
+SAME_KEY = 20
+FORGET = timedelta(days=90)  # a resolved finding leaves the table
+FINDINGS_ROLE = "PerennialFindings"
+MAX_LINES = 200  # of one message to people
+
+
+def assess_due(deployment: Deployment, *, shard: int, now: datetime, deadline: datetime) -> dict[str, Any]:
+    """Assess the due places of one shard of the due index. Returns {"assessed": n, "remaining": bool}."""
+    assessed = 0
+    while deployment.clock() < deadline:
+        due = list(deployment.inventory.due(DueKind.ASSESS, now, ASSESSED_AT_ONCE, shard))
+        if not due:
+            return {"assessed": assessed, "remaining": False}
+        with ThreadPoolExecutor(WORKERS) as pool:
+            assessed += sum(pool.map(lambda each: assess_place(deployment, each.pk.removeprefix("PLACE#"), now), due))
+    return {"assessed": assessed, "remaining": True}
+
+
+def assess_place(deployment: Deployment, place: str, now: datetime) -> int:
+    """Assess one place as it is now, write what changed, and when to look again. Returns 1."""
+    from perennial.checks import CHECKS
+
+    inventory = deployment.inventory
+    record = inventory.place(place)
+    subject = _subject(deployment, record)
+    if subject is None:
+        inventory.settle(record, difference(record.findings, (), now), None, now)
+        return 1
+    change = difference(record.findings, assessment.assess(subject, CHECKS, now), now)
+    inventory.settle(record, change, assessment.again(subject, CHECKS, now), now)
+    _wake_same_key(deployment, subject, change, now)
+    return 1
+
+
+def _subject(deployment: Deployment, record: PlaceRecord) -> Subject | None:
+    """What the checks are shown; None where nothing is held any more."""
+    held = record.held
+    if held is None or held.gone_at is not None:
+        return None
+    known = deployment.inventory.certificate_and_owner(held.sighting.fingerprint) if held.sighting.fingerprint else None
+    certificate = known[0] if known else None
+    owner = ownership.owner(
+        deployment.settings.ownership, certificate, (held.scope, held.sighting), _pairs(record.attached)
+    )
+    if known and certificate and certificate.fingerprint and owner != known[1]:
+        deployment.inventory.own(certificate.fingerprint, owner, record.place)
+    return Subject(
+        scope=held.scope,
+        sighting=held.sighting,
+        certificate=certificate,
+        attached=_pairs(record.attached),
+        owner=owner,
+        same_key=_same_key(deployment, certificate),
+        public=held.sighting.attributes.get("public"),
+        organisation=deployment.settings.checks,
+    )
+
+
+def _pairs(records: Sequence[SightingRecord]) -> tuple[Any, ...]:
+    return tuple((each.scope, each.sighting) for each in records)
+
+
+def _same_key(deployment: Deployment, certificate: Certificate | None) -> tuple[str, ...]:
+    if certificate is None or certificate.public_key_sha256 is None:
+        return ()
+    others = deployment.inventory.with_public_key(certificate.public_key_sha256, SAME_KEY + 1)
+    return tuple(
+        each.fingerprint for each in others if each.fingerprint != certificate.fingerprint and each.gone_at is None
+    )[:SAME_KEY]
+
+
+def _wake_same_key(deployment: Deployment, subject: Subject, change: FindingsDifference, now: datetime) -> None:
+    """A key that turns out to be used twice concerns the other certificate's places too."""
+    touched = (*change.opened, *change.changed, *change.resolved)
+    if any(each.check.startswith("keys.") and "reused" in each.check for each in touched):
+        for fingerprint in subject.same_key:
+            deployment.inventory.assess_soon(deployment.inventory.places_of(fingerprint), now)
+
+
+def publish_due(deployment: Deployment, *, now: datetime, deadline: datetime) -> dict[str, Any]:
+    """Publish the findings that are due. Returns {"published": n, "failed": n, "remaining": bool}."""
+    published = failed = 0
+    while deployment.clock() < deadline:
+        batch = list(_outgoing(deployment, now))
+        if not batch:
+            return {"published": published, "failed": failed, "remaining": False}
+        errors = _to_security_hub(deployment, batch, now) if deployment.settings.findings.security_hub else {}
+        untold = [each.finding for each in batch if not each.told]
+        _tell(deployment, untold)
+        deployment.inventory.told(untold)
+        for each in batch:
+            _settle(deployment, each, errors.get(each.finding.id), now)
+        failed += len(errors)
+        published += len(batch) - len(errors)
+    return {"published": published, "failed": failed, "remaining": True}
+
+
+def _outgoing(deployment: Deployment, now: datetime) -> Iterator[OutgoingFinding]:
+    for due in deployment.inventory.due(DueKind.PUBLISH, now, PUBLISHED_AT_ONCE):
+        found = deployment.inventory.outgoing(due)
+        if found is not None:
+            yield found
+
+
+def _settle(deployment: Deployment, each: OutgoingFinding, error: str | None, now: datetime) -> None:
+    if error is not None:
+        again = now + min(timedelta(minutes=1) * 2**each.attempts, timedelta(hours=6))
+        deployment.inventory.not_published(each, again, error)
+        return
+    is_open = each.finding.state is State.OPEN
+    forget = None if is_open else int((now + FORGET).timestamp())
+    deployment.inventory.published(each, now + REFRESH if is_open else None, forget)
+
+
+def _to_security_hub(deployment: Deployment, batch: Sequence[OutgoingFinding], now: datetime) -> dict[str, str]:
+    """Import the findings, account by account and region by region. Returns finding id → error."""
+    failed: dict[str, str] = {}
+    findings = [each.finding for each in batch]
+    for (account, region), group in groupby(
+        sorted(findings, key=lambda each: _destination(deployment, each.scope)),
+        key=lambda each: _destination(deployment, each.scope),
+    ):
+        members = list(group)
+        try:
+            failed |= _import(deployment, account, region, members, now)
+        except (ClientError, BotoCoreError) as error:
+            reason = meaning(error, f"security_hub in {account} {region}")
+            failed |= {each.id: str(reason) for each in members}
+    return failed
+
+
+def _destination(deployment: Deployment, scope: Scope) -> tuple[str, str]:
+    region = deployment.clients.region or "us-east-1"
+    return scope.account, region if scope.region == GLOBAL else scope.region
+
+
+def _import(
+    deployment: Deployment, account: str, region: str, findings: Sequence[Finding], now: datetime
+) -> dict[str, str]:
+    clients = deployment.clients_of(account, FINDINGS_ROLE).at(region)
+    partition = clients.session.get_partition_for_region(region)
+    documents = [security_hub.asff(each, partition=partition, region=region, now=now) for each in findings]
+    errors = security_hub.send(clients("securityhub"), documents)
+    return {
+        finding.id: errors[document["Id"]]
+        for finding, document in zip(findings, documents, strict=True)
+        if document["Id"] in errors
+    }
+
+
+def _tell(deployment: Deployment, findings: Sequence[Finding]) -> None:
+    """Tell the event bus of every change, and people of those that are severe enough.
+
+    Raises: PerennialError; nothing was marked as told, so the whole is tried again.
+    """
+    if not findings:
+        return
+    try:
+        events.send(deployment.clients("events"), deployment.named("PERENNIAL_BUS_NAME"), findings)
+        least = Severity(deployment.settings.findings.notify_from).rank
+        severe = [each for each in findings if each.severity.rank <= least]
+        if severe:
+            subject, text = message(severe)
+            topic = deployment.named("PERENNIAL_TOPIC_ARN")
+            deployment.clients("sns").publish(TopicArn=topic, Subject=subject, Message=text)
+    except (ClientError, BotoCoreError) as error:
+        raise _told_failed(error) from error
+
+
+def _told_failed(error: ClientError | BotoCoreError) -> PerennialError:
+    return meaning(error, "telling of findings")
+
+
+def message(findings: Sequence[Finding]) -> tuple[str, str]:
+    """One message for people: a subject of at most 100 characters (SNS) and a line or two for each finding."""
+    opened = sum(1 for each in findings if each.state is State.OPEN)
+    counts = ", ".join(
+        text
+        for text in (
+            f"{opened} open" if opened else "",
+            f"{len(findings) - opened} resolved" if len(findings) > opened else "",
+        )
+        if text
+    )
+    worst = assessment.worst_first(findings)
+    lines = [line for each in worst[:MAX_LINES] for line in _lines(each)]
+    if len(worst) > MAX_LINES:
+        lines.append(f"and {len(worst) - MAX_LINES} more: perennial findings")
+    return f"Perennial: certificate findings: {counts}"[:100], "\n".join(lines)
+
+
+def _lines(finding: Finding) -> tuple[str, ...]:
+    state = "" if finding.state is State.OPEN else "RESOLVED "
+    owner = f" · owner {finding.owner}" if finding.owner else ""
+    return (
+        f"{state}{finding.severity.upper()} {finding.subject}: {finding.title}",
+        f"  {finding.detail}",
+        f"  {finding.scope.account} {finding.scope.region} {finding.resource}{owner}",
+        *(() if state else (f"  → {finding.remediation}",)),
+    )
+
+
+__all__ = ["assess_due", "assess_place", "message", "publish_due"]

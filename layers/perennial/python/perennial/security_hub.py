@@ -1,0 +1,93 @@
+"""Findings as AWS Security Hub CSPM takes them (ASFF), and their import.
+
+Ids are stable. Severity and types go into FindingProviderFields; Workflow and Note are the customer's and never sent.
+Source: AWS Security Hub user guide, BatchImportFindings and ASFF.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from perennial.findings import Finding, State
+
+BATCH = 100  # findings in one call
+COMPANY = "Perennial"
+TYPE = "Software and Configuration Checks/AWS Security Best Practices/Certificates"
+_RESOURCE_TYPES = {  # the service of an ARN -> ASFF resource type
+    "acm": "AwsCertificateManagerCertificate",
+    "cloudfront": "AwsCloudFrontDistribution",
+    "secretsmanager": "AwsSecretsManagerSecret",
+}
+
+
+def product_arn(partition: str, region: str, account: str) -> str:
+    """The default product of an account: findings of one's own."""
+    return f"arn:{partition}:securityhub:{region}:{account}:product/{account}/default"
+
+
+def asff(finding: Finding, *, partition: str, region: str, now: datetime) -> dict[str, Any]:
+    """One finding in the AWS Security Finding Format 2018-10-08. `UpdatedAt` is the time of sending: a refresh counts."""
+    account = finding.scope.account
+    severity = {"Label": str(finding.severity).upper(), "Original": str(finding.severity)}
+    return {
+        "SchemaVersion": "2018-10-08",
+        "Id": f"perennial/{region}/{account}/{finding.check}/{finding.id}",
+        "ProductArn": product_arn(partition, region, account),
+        "ProductName": COMPANY,
+        "CompanyName": COMPANY,
+        "GeneratorId": f"perennial/{finding.check}",
+        "AwsAccountId": account,
+        "CreatedAt": _time(finding.opened_at),
+        "UpdatedAt": _time(now),
+        "Title": finding.title[:256],
+        "Description": finding.detail[:1024] or finding.title[:256],
+        "Remediation": {"Recommendation": {"Text": finding.remediation[:512]}},
+        "FindingProviderFields": {"Severity": severity, "Types": [TYPE]},
+        "Severity": severity,
+        "Types": [TYPE],
+        "Resources": [_resource(finding, partition, region)],
+        "ProductFields": _fields(finding),
+        "RecordState": "ACTIVE" if finding.state is State.OPEN else "ARCHIVED",
+    }
+
+
+def _resource(finding: Finding, partition: str, region: str) -> dict[str, Any]:
+    service = finding.resource.split(":")[2] if finding.resource.startswith("arn:") else ""
+    details = {"Check": finding.check, "Certificate": finding.subject[:300], "Location": finding.location[:500]}
+    return {
+        "Type": _RESOURCE_TYPES.get(service, "Other"),
+        "Id": finding.resource[:512],
+        "Partition": partition,
+        "Region": region,
+        "Details": {"Other": details},
+    }
+
+
+def _fields(finding: Finding) -> dict[str, str]:
+    fields = {
+        "perennial/check": finding.check,
+        "perennial/certificate": finding.fingerprint or "",
+        "perennial/notAfter": _time(finding.not_after) if finding.not_after else "",
+        "perennial/owner": finding.owner or "",
+        "perennial/source": finding.scope.source,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+
+
+def send(client: Any, documents: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Import ASFF documents of one account and region. Returns id → error for those that Security Hub did not take.
+
+    Raises: ClientError when a whole call is refused.
+    """
+    failed: dict[str, str] = {}
+    for start in range(0, len(documents), BATCH):
+        reply = client.batch_import_findings(Findings=list(documents[start : start + BATCH]))
+        for each in reply.get("FailedFindings", ()):
+            failed[each["Id"]] = f"{each.get('ErrorCode', '')}: {each.get('ErrorMessage', '')}"
+    return failed

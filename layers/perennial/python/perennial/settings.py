@@ -1,0 +1,232 @@
+"""What the organisation configures, in perennial.toml: parsed and validated at the edge, frozen inside.
+
+Every problem of a file is reported at once, each with the field, what was found and what is accepted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from perennial.checks.interface import Organisation
+from perennial.errors import InvalidConfiguration
+
+ACCOUNT = re.compile(r"\d{12}")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:(?P<port>\d{1,5}))?")
+MAX_FILE_BYTES = 1_000_000
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discovery:
+    """`[discovery]`: where to look."""
+
+    accounts: tuple[str, ...] = ()  # 12-digit ids; (): the hub's own account only
+    organization: bool = False  # all active accounts of the organization (accounts = "organization")
+    role_name: str = "PerennialDiscovery"  # assumed in every account but the hub's
+    external_id: str = ""
+    regions: tuple[str, ...] = ()  # (): every region that is enabled in the account
+    sources: tuple[str, ...] = ()  # (): all
+    secret_tag: str = "perennial:certificate"  # secrets with this tag key are read  # noqa: S105 - a tag's name
+    secret_prefixes: tuple[str, ...] = ()  # and secrets whose name starts so
+    endpoints: tuple[str, ...] = ()  # host:port
+    concurrency: int = 20  # scopes at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ownership:
+    """`[ownership]`: who owns a certificate. The first that answers: tags, names, accounts."""
+
+    tag_keys: tuple[str, ...] = ("owner", "team")  # compared without regard to case
+    names: Mapping[str, str] = field(default_factory=dict)  # "*.shop.example.com" -> owner; * is any number of labels
+    accounts: Mapping[str, str] = field(default_factory=dict)  # account id -> owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """`[findings]`: who is told, and of what."""
+
+    security_hub: bool = True
+    notify_from: str = "high"  # the least severity that goes to the SNS topic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole of perennial.toml."""
+
+    discovery: Discovery = field(default_factory=Discovery)
+    ownership: Ownership = field(default_factory=Ownership)
+    checks: Organisation = field(default_factory=Organisation)
+    findings: Publishing = field(default_factory=Publishing)
+
+
+def load(text: str) -> Settings:
+    """Settings of a TOML (perennial.toml) or JSON (as deployed) text.
+
+    Raises: InvalidConfiguration with every problem, one a line.
+    """
+    if len(text) > MAX_FILE_BYTES:
+        raise InvalidConfiguration(f"the configuration has {len(text)} characters; at most {MAX_FILE_BYTES} are read")
+    try:
+        document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
+    except ValueError as error:  # both decoders' errors are ValueErrors
+        raise InvalidConfiguration(f"the configuration cannot be read: {error}") from error
+    return parse(document)
+
+
+def parse(document: Mapping[str, Any]) -> Settings:
+    """Settings of a decoded document.
+
+    Raises: InvalidConfiguration with every problem, one a line.
+    """
+    problems: list[str] = []
+    settings = Settings(
+        discovery=_discovery(_Table(document, "discovery", problems)),
+        ownership=_ownership(_Table(document, "ownership", problems)),
+        checks=_organisation(_Table(document, "checks", problems)),
+        findings=_publishing(_Table(document, "findings", problems)),
+    )
+    known = ("discovery", "ownership", "checks", "findings")
+    problems += [f"[{name}]: not known; there are {', '.join(known)}" for name in document if name not in known]
+    if problems:
+        raise InvalidConfiguration("\n".join(sorted(problems)))
+    return settings
+
+
+def _discovery(table: _Table) -> Discovery:
+    default = Discovery()
+    accounts = table.take("accounts", "self", _accounts, '"self", "organization" or a list of 12-digit account ids')
+    return table.done(
+        lambda: Discovery(
+            accounts=accounts if isinstance(accounts, tuple) else (),
+            organization=accounts == "organization",
+            role_name=table.text("role_name", default.role_name, re.compile(r"[\w+=,.@/-]{1,128}")),
+            external_id=table.text("external_id", "", re.compile(r"[\w+=,.@:/-]{0,1224}")),
+            regions=table.texts("regions", (), REGION, "enabled"),
+            sources=table.texts("sources", (), re.compile(r"[a-z_0-9]+"), "all"),
+            secret_tag=table.text("secret_tag", default.secret_tag, re.compile(r".{1,128}")),
+            secret_prefixes=table.texts("secret_prefixes", (), re.compile(r".{1,512}")),
+            endpoints=table.texts("endpoints", (), HOST_PORT),
+            concurrency=table.number("concurrency", default.concurrency, 1, 1_000),
+        )
+    )
+
+
+def _accounts(value: Any) -> str | tuple[str, ...] | None:
+    if value in ("self", "organization"):
+        return str(value)
+    if isinstance(value, list) and value and all(isinstance(each, str) and ACCOUNT.fullmatch(each) for each in value):
+        return tuple(value)
+    return None
+
+
+def _ownership(table: _Table) -> Ownership:
+    default = Ownership()
+    return table.done(
+        lambda: Ownership(
+            tag_keys=table.texts("tag_keys", default.tag_keys, re.compile(r".{1,128}")),
+            names=table.mapping("names", re.compile(r"(\*\.)?[A-Za-z0-9_.-]{1,253}")),
+            accounts=table.mapping("accounts", ACCOUNT),
+        )
+    )
+
+
+def _organisation(table: _Table) -> Organisation:
+    default = Organisation()
+    days = table.take(
+        "expiry_days", list(default.expiry_days), _falling, "three falling numbers of days, as [30, 14, 7]"
+    )
+    return table.done(
+        lambda: Organisation(
+            allowed_issuers=table.texts("allowed_issuers", (), re.compile(r".{1,512}")),
+            expiry_days=days or default.expiry_days,
+            stuck_days=table.number("stuck_days", default.stuck_days, 1, 365),
+        )
+    )
+
+
+def _falling(value: Any) -> tuple[int, ...] | None:
+    if isinstance(value, list) and len(value) == 3 and all(type(each) is int and 0 < each < 1_000 for each in value):
+        return tuple(value) if value == sorted(set(value), reverse=True) else None
+    return None
+
+
+def _publishing(table: _Table) -> Publishing:
+    default = Publishing()
+    severities = re.compile("critical|high|medium|low|informational")
+    return table.done(
+        lambda: Publishing(
+            security_hub=table.flag("security_hub", default.security_hub),
+            notify_from=table.text("notify_from", default.notify_from, severities),
+        )
+    )
+
+
+class _Table:
+    """One table of the document: takes fields, collects problems, and reports what nobody took."""
+
+    def __init__(self, document: Mapping[str, Any], name: str, problems: list[str]) -> None:
+        value = document.get(name, {})
+        self._name = name
+        self._problems = problems
+        self._left: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
+        self._known: list[str] = []
+        if not isinstance(value, Mapping):
+            problems.append(f"{name}: must be a table")
+
+    def take(self, key: str, default: Any, convert: Callable[[Any], T | None], accepted: str) -> T | None:
+        self._known.append(key)
+        value = self._left.pop(key, default)
+        converted = convert(value)
+        if converted is None:
+            self._problems.append(f"{self._name}.{key}: {str(value)[:80]!r} is not {accepted}")
+        return converted
+
+    def done(self, build: Callable[[], T]) -> T:
+        built = build()
+        known = ", ".join(self._known)
+        self._problems += [f"{self._name}.{key}: not known; there are {known}" for key in self._left]
+        return built
+
+    def text(self, key: str, default: str, pattern: re.Pattern[str]) -> str:
+        accepted = f"a text like {pattern.pattern}"
+        taken = self.take(key, default, lambda v: v if isinstance(v, str) and pattern.fullmatch(v) else None, accepted)
+        return default if taken is None else taken
+
+    def texts(self, key: str, default: tuple[str, ...], pattern: re.Pattern[str], every: str = "") -> tuple[str, ...]:
+        """A list of texts; the word `every`, where there is one, stands for ()."""
+
+        def convert(value: Any) -> tuple[str, ...] | None:
+            if every and value == every:
+                return ()
+            fits = isinstance(value, list | tuple) and all(isinstance(v, str) and pattern.fullmatch(v) for v in value)
+            return tuple(value) if fits else None
+
+        accepted = f"a list of texts like {pattern.pattern}" + (f' or "{every}"' if every else "")
+        taken = self.take(key, default, convert, accepted)
+        return default if taken is None else taken
+
+    def mapping(self, key: str, pattern: re.Pattern[str]) -> Mapping[str, str]:
+        def convert(value: Any) -> dict[str, str] | None:
+            fits = isinstance(value, Mapping) and all(
+                pattern.fullmatch(k) and isinstance(v, str) for k, v in value.items()
+            )
+            return dict(value) if fits else None
+
+        return self.take(key, {}, convert, f"a table from texts like {pattern.pattern} to texts") or {}
+
+    def number(self, key: str, default: int, least: int, most: int) -> int:
+        def convert(value: Any) -> int | None:
+            return value if type(value) is int and least <= value <= most else None
+
+        taken = self.take(key, default, convert, f"a whole number from {least} to {most}")
+        return default if taken is None else taken
+
+    def flag(self, key: str, default: bool) -> bool:
+        taken = self.take(key, default, lambda v: v if isinstance(v, bool) else None, "true or false")
+        return default if taken is None else taken
