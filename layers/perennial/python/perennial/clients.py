@@ -105,7 +105,8 @@ class Clients:
             max_pool_connections=16,
             user_agent_extra="perennial",
         )
-        client = self.session.client(service, region_name=region, config=config)
+        session: Any = self.session
+        client = session.client(service, region_name=region, config=config)
         for (name, operation), rate in RATES.items():
             if name == service:
                 pace = Pace(rate * SHARE)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -138,7 +138,7 @@ def _reading(task: Task, order: Order) -> Reading:
         with _making:
             return task.clients(service, region)
 
-    tags = lru_cache(maxsize=None)(partial(tags_of, client)) if order.full else _no_tags
+    tags = lru_cache(maxsize=None)(partial(tags_of, cast(Clients, client))) if order.full else _no_tags
     return Reading(
         scope=task.scope,
         client=client,

@@ -152,11 +152,11 @@ def held_actions(scope: Scope, sighting: Sighting, now: datetime) -> list[Action
 
 
 def sighting_actions(scope: Scope, sighting: Sighting, now: datetime) -> list[Action]:
-    texts = {
-        Item.fingerprint: sighting.fingerprint,
-        Item.holder: sighting.holder,
-        Item.version: sighting.version,
-    }
+    told = texts(
+        fingerprint=sighting.fingerprint,
+        holder=sighting.holder,
+        version=sighting.version,
+    )
     attributes = json.dumps(dict(sighting.attributes), sort_keys=True) if sighting.attributes else None
     return [
         Item.kind.set("sighting"),
@@ -167,7 +167,7 @@ def sighting_actions(scope: Scope, sighting: Sighting, now: datetime) -> list[Ac
         Item.first_seen.set(Item.first_seen | stamp(now)),
         Item.gone_at.remove(),
         Item.attributes.set(attributes) if attributes else Item.attributes.remove(),
-        *(attribute.set(value) if value else attribute.remove() for attribute, value in texts.items()),
+        *told,
         *(due_actions(DueKind.ASSESS, sighting.place, now) if sighting.role is not Role.ATTACHED else ()),
     ]
 
@@ -195,28 +195,28 @@ def as_held(item: Item, pointer: Item) -> SightingRecord:
 
 
 def finding_actions(finding: Finding, due: datetime) -> list[Action]:
-    texts = {
-        Item.check: finding.check,
-        Item.severity: str(finding.severity),
-        Item.title: finding.title,
-        Item.detail: finding.detail,
-        Item.remediation: finding.remediation,
-        Item.scope: finding.scope.key,
-        Item.location: finding.location,
-        Item.place: finding.place,
-        Item.resource: finding.resource[:MAX_KEY],
-        Item.subject: finding.subject[:300],
-        Item.fingerprint: finding.fingerprint,
-        Item.not_after: stamp(finding.not_after) if finding.not_after else None,
-        Item.owner: finding.owner,
-        Item.state: str(finding.state),
-        Item.opened_at: stamp(finding.opened_at),
-        Item.updated_at: stamp(finding.updated_at),
-        Item.finding_key: sharded(str(finding.severity), finding.id) if finding.state is State.OPEN else None,
-    }
+    told = texts(
+        check=finding.check,
+        severity=str(finding.severity),
+        title=finding.title,
+        detail=finding.detail,
+        remediation=finding.remediation,
+        scope=finding.scope.key,
+        location=finding.location,
+        place=finding.place,
+        resource=finding.resource[:MAX_KEY],
+        subject=finding.subject[:300],
+        fingerprint=finding.fingerprint,
+        not_after=stamp(finding.not_after) if finding.not_after else None,
+        owner=finding.owner,
+        state=str(finding.state),
+        opened_at=stamp(finding.opened_at),
+        updated_at=stamp(finding.updated_at),
+        finding_key=sharded(str(finding.severity), finding.id) if finding.state is State.OPEN else None,
+    )
     return [
         Item.kind.set("finding"),
-        *(attribute.set(value) if value else attribute.remove() for attribute, value in texts.items()),
+        *told,
         Item.expires_at.remove(),
         *due_actions(DueKind.PUBLISH, finding.place, due),
     ]
@@ -293,3 +293,9 @@ def due_actions(kind: DueKind, spread: str, time: datetime) -> list[Action]:
 
 def time(text: str | None) -> datetime | None:
     return time_of(text) if text else None
+
+
+def texts(**values: str | None) -> list[Action]:
+    """Set the attributes that have a value, remove the others."""
+    named = ((getattr(Item, name), value) for name, value in values.items())
+    return [attribute.set(value) if value else attribute.remove() for attribute, value in named]

@@ -16,7 +16,7 @@ from perennial.findings import Finding
 from perennial.inventory import conversion
 from perennial.inventory.conversion import certificate_key, name_key, place_key, sighting_of, summary_of
 from perennial.inventory.indexes import SHARDS
-from perennial.inventory.items import Item, stamp
+from perennial.inventory.items import Item, stamp, time_of
 from perennial.inventory.records import (
     CertificateRecord,
     CertificateSummary,
@@ -98,7 +98,7 @@ class Questions:
         return CertificateRecord(
             certificate=conversion.certificate_of(own),
             owner=own.owner,
-            first_seen=conversion.time_of(own.first_seen),
+            first_seen=time_of(own.first_seen),
             gone_at=conversion.time(own.gone_at),
             held=tuple(held),
             attached=tuple(attached),
@@ -148,7 +148,7 @@ class Questions:
         self, index: str, value: str, since: datetime | None, until: datetime | None
     ) -> Iterator[CertificateSummary]:
         """One list out of the shards of an index, merged by time."""
-        condition = None
+        condition: Any = None
         if since and until:
             condition = Item.not_after.between(stamp(since), stamp(until))
         elif until:

@@ -29,12 +29,11 @@ class Inventory(Verdicts, Questions):
 
     def scanned(self, record: ScopeRecord) -> None:
         """How a scope's scan ended. An incomplete one keeps the time and count of the last complete one."""
-        texts = {Item.reason: record.reason, Item.detail: record.message, Item.run: record.run}
         actions = [
             Item.kind.set("scope"),
             Item.status.set(str(record.status)),
             Item.attempted_at.set(stamp(record.attempted_at)),
-            *(attribute.set(value) if value else attribute.remove() for attribute, value in texts.items()),
+            *conversion.texts(reason=record.reason, detail=record.message, run=record.run),
         ]
         if record.completed_at:
             actions += [Item.completed_at.set(stamp(record.completed_at)), Item.sightings.set(record.sightings)]
