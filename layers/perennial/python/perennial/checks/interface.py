@@ -44,8 +44,7 @@ class Subject:
     """A certificate in its place, and what is attached to that place.
 
     `sighting` is the place that holds the certificate. `attached` are the listeners, domains and distributions that use
-    it. `same_key` are fingerprints of other certificates with the same public key (at most 20; `same_key_resources`
-    are where they are). `public` says whether the certificate chains to a publicly trusted root; None: unknown.
+    it. `same_key` are fingerprints of other certificates with the same public key (at most 20). `public` says whether the certificate chains to a publicly trusted root; None: unknown.
     `full` is False in a quick scan, where attributes that need a call per certificate are unknown.
     """
 
@@ -63,7 +62,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One problem: the sighting that it is about (the place itself or something attached) and one sentence of detail."""
+    """One problem: one sentence of detail, and the sighting that it is about (the place or something attached)."""
 
     detail: str
     scope: Scope | None = None  # None: the subject's own place

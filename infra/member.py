@@ -1,0 +1,93 @@
+"""What each other account, and each other region of the hub's account, needs: roles, and rules that forward events.
+
+One template for every account and region, also of a StackSet: the roles are made only in `RolesRegion`, as IAM is
+global.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_events, aws_iam
+from aws_cdk import aws_events_targets as targets
+from constructs import Construct
+
+from infra.acknowledge import acknowledge_wildcards
+from infra.names import PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
+from infra.permissions import EVERYTHING, discovery_statements, resources
+from infra.rules import rules
+from perennial.publishing import FINDINGS_ROLE
+from perennial.settings import Settings
+
+
+class PerennialMember(cdk.Stack):
+    """The member's stack. `hub` is the ARN of the hub's event bus: it names the hub's account and region too."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, hub: str, **stack: Any) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            description="Perennial: lets the hub discover this account's certificates",
+            synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
+            **stack,
+        )
+        self._settings = settings.discovery
+        self._bus = self._parameter("HubBus", hub, "ARN of the hub's event bus")
+        self._hub_account = cdk.Fn.select(4, cdk.Fn.split(":", self._bus))
+        roles_region = self._parameter("RolesRegion", hub.split(":")[3], "The one region where the roles are made")
+        here = cdk.Fn.condition_equals(self.region, roles_region)
+        self._with_roles = cdk.CfnCondition(self, "WithRoles", expression=here)
+        self._discovery_role()
+        self._findings_role()
+        self._forward_events()
+
+    def _parameter(self, name: str, default: str, description: str) -> str:
+        return cdk.CfnParameter(self, name, default=default, description=description).value_as_string
+
+    def _discovery_role(self) -> None:
+        statements = discovery_statements(self._settings, partition=self.partition, hub=False)
+        role = self._role("Discovery", self._settings.role_name, [SCAN_ROLE, PLAN_ROLE], statements)
+        acknowledge_wildcards(role, resources(statements), EVERYTHING)
+
+    def _findings_role(self) -> None:
+        product = f"arn:{self.partition}:securityhub:*:{self.account}:product/{self.account}/default"
+        statement = aws_iam.PolicyStatement(actions=["securityhub:BatchImportFindings"], resources=[product])
+        role = self._role("Findings", FINDINGS_ROLE, [PUBLISH_ROLE], [statement])
+        acknowledge_wildcards(role, [product], "Findings are imported in the region of what they are about.")
+
+    def _role(
+        self, construct_id: str, name: str, trusted: list[str], statements: list[aws_iam.PolicyStatement]
+    ) -> aws_iam.Role:
+        """A role that the named roles of the hub may assume. Those need not exist yet: the trust names the account."""
+        hub = f"arn:{self.partition}:iam::{self._hub_account}"
+        conditions: dict[str, Any] = {"ArnEquals": {"aws:PrincipalArn": [f"{hub}:role/{each}" for each in trusted]}}
+        if self._settings.external_id:
+            conditions["StringEquals"] = {"sts:ExternalId": self._settings.external_id}
+        role = aws_iam.Role(
+            self,
+            construct_id,
+            role_name=name,
+            assumed_by=aws_iam.PrincipalWithConditions(aws_iam.ArnPrincipal(f"{hub}:root"), conditions),
+            inline_policies={construct_id: aws_iam.PolicyDocument(statements=statements)},
+        )
+        resource = role.node.default_child
+        assert isinstance(resource, aws_iam.CfnRole)
+        resource.cfn_options.condition = self._with_roles
+        return role
+
+    def _forward_events(self) -> None:
+        forward = aws_iam.Role(
+            self,
+            "Forward",
+            assumed_by=aws_iam.ServicePrincipal(
+                "events.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": self.account}}
+            ),
+            inline_policies={
+                "Forward": aws_iam.PolicyDocument(
+                    statements=[aws_iam.PolicyStatement(actions=["events:PutEvents"], resources=[self._bus])]
+                )
+            },
+        )
+        bus = aws_events.EventBus.from_event_bus_arn(self, "Hub", self._bus)
+        rules(self, targets.EventBus(bus, role=forward.without_policy_updates()))

@@ -1,0 +1,11 @@
+"""Names that another stack, account or person must be able to write down before the resource exists."""
+
+from __future__ import annotations
+
+PLAN_ROLE = "PerennialPlan"
+SCAN_ROLE = "PerennialScan"
+PUBLISH_ROLE = "PerennialPublish"
+DISCOVERY = "PerennialDiscovery"  # the state machine
+ASSESSMENT = "PerennialAssessment"
+BUS = "perennial"
+PARAMETERS = "/perennial"  # in Parameter Store

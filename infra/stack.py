@@ -1,0 +1,258 @@
+"""The hub: composes the constructs, and owns every grant between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import Duration, aws_events, aws_s3_assets, aws_ssm
+from aws_cdk import aws_events_targets as targets
+from constructs import Construct
+
+from infra import rules
+from infra.acknowledge import acknowledge_wildcards
+from infra.alarms import Alarms
+from infra.assessment import Assessment
+from infra.bucket import ManifestsBucket
+from infra.bus import EventBus
+from infra.dead_letters import DeadLetters
+from infra.discovery import PLANS, Discovery, DiscoveryFunctions
+from infra.encryption import EncryptionKey
+from infra.functions import Function, Runtime, runtime
+from infra.names import PARAMETERS, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
+from infra.permissions import EVERYTHING, discovery_statements, resources
+from infra.schedules import Schedules
+from infra.table import InventoryTable
+from infra.topic import NotificationTopic
+from perennial.publishing import FINDINGS_ROLE
+from perennial.settings import Settings
+
+READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")  # never Scan
+WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem")
+USE_KEY = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+BY_SCOPE = "Manifests are named after scopes, plans after runs: neither is known when the stack is deployed."
+MEMBERS = "Every member account has a role of this one name; the configuration says which accounts there are."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the context gives to a deployment, beside perennial.toml."""
+
+    deps: Path
+    architecture: str = "arm64"
+    discovery_hours: int = 12
+    organization: str | None = None
+
+
+class PerennialHub(cdk.Stack):
+    """All of Perennial in one account and region."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: Settings,
+        settings_file: Path,
+        options: Options,
+        **stack: Any,
+    ) -> None:
+        super().__init__(scope, construct_id, description="Perennial: certificate lifecycle management (hub)", **stack)
+        self._settings = settings
+        self._key = EncryptionKey(self, "Encryption").key
+        self._inventory = InventoryTable(self, "Inventory", key=self._key)
+        self._bucket = ManifestsBucket(self, "Manifests", key=self._key).bucket
+        self._topic = NotificationTopic(self, "Notifications", key=self._key).topic
+        self._bus = EventBus(self, "Events", settings=settings.discovery, organization=options.organization).bus
+        self._dead_letters = DeadLetters(self, "DeadLetters").queue
+        self._configuration = aws_s3_assets.Asset(self, "Configuration", path=str(settings_file))
+        on = runtime(
+            self,
+            deps=options.deps,
+            architecture=options.architecture,
+            key=self._key,
+            environment=self._environment(),
+        )
+        steps = self._workflow_functions(on)
+        self.discovery = Discovery(
+            self,
+            "Discovery",
+            functions=steps,
+            bucket=self._bucket,
+            concurrency=settings.discovery.concurrency,
+            key=self._key,
+        ).workflow.machine
+        self.assessment = Assessment(
+            self, "Assessment", assess=steps.assess, publish=steps.publish, key=self._key
+        ).workflow.machine
+        tick, event = self._dispatch_functions(on)
+        self._receive_events(event)
+        every = Duration.hours(options.discovery_hours)
+        Schedules(self, "Schedules", discovery=self.discovery, every=every, tick=tick, dead_letters=self._dead_letters)
+        Alarms(
+            self,
+            "Alarms",
+            workflows={"Discovery": self.discovery, "Assessment": self.assessment},
+            tick=tick,
+            dead_letters=self._dead_letters,
+            topic=self._topic,
+        )
+        self._grant_workflow_functions(steps)
+        self._grant_dispatch_functions(tick, event)
+        self._tell_names()
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            "PERENNIAL_TABLE": self._inventory.table.table_name,
+            "PERENNIAL_BUCKET": self._bucket.bucket_name,
+            "PERENNIAL_SETTINGS_BUCKET": self._configuration.s3_bucket_name,
+            "PERENNIAL_SETTINGS_KEY": self._configuration.s3_object_key,
+        }
+
+    def _workflow_functions(self, on: Runtime) -> DiscoveryFunctions:
+        minutes = Duration.minutes
+        tell = {"PERENNIAL_TOPIC_ARN": self._topic.topic_arn, "PERENNIAL_BUS_NAME": self._bus.event_bus_name}
+
+        def function(name: str, handler: str, description: str, timeout: int, **more: Any) -> Function:
+            return Function(
+                self, name, runtime=on, handler=handler, description=description, timeout=minutes(timeout), **more
+            )
+
+        return DiscoveryFunctions(
+            plan=function("Plan", "discovery/plan", "Decide what a run scans", 5, role_name=PLAN_ROLE),
+            scan=function("Scan", "discovery/scan", "Scan one scope", 15, memory=1024, role_name=SCAN_ROLE),
+            abandon=function("Abandon", "discovery/abandon", "Record a scope that could not be scanned", 1),
+            collect=function("Collect", "discovery/collect", "Record how a run ended", 2),
+            assess=function("Assess", "assessment/assess", "Assess the places that are due", 10, memory=1024),
+            publish=function(
+                "Publish",
+                "assessment/publish",
+                "Publish the findings that changed",
+                10,
+                role_name=PUBLISH_ROLE,
+                environment=tell,
+            ),
+        )
+
+    def _dispatch_functions(self, on: Runtime) -> tuple[Function, Function]:
+        machines = {
+            "PERENNIAL_DISCOVERY_ARN": self.discovery.state_machine_arn,
+            "PERENNIAL_ASSESSMENT_ARN": self.assessment.state_machine_arn,
+        }
+        tick = Function(
+            self,
+            "Tick",
+            runtime=on,
+            handler="dispatch/tick",
+            description="Start what is due",
+            timeout=Duration.seconds(55),
+            environment=machines,
+            dead_letters=self._dead_letters,
+            retries=0,
+        )
+        event = Function(
+            self,
+            "Event",
+            runtime=on,
+            handler="dispatch/event",
+            description="Make the scope that an event concerns due for a scan",
+            timeout=Duration.seconds(30),
+            dead_letters=self._dead_letters,
+        )
+        return tick, event
+
+    def _receive_events(self, event: Function) -> None:
+        """From this account's own default bus, and what members forwarded to Perennial's."""
+        target = targets.LambdaFunction(event.function, dead_letter_queue=self._dead_letters)
+        rules.rules(Construct(self, "Own"), target)
+        forwarded = aws_events.EventPattern(source=aws_events.Match.prefix("aws."))
+        aws_events.Rule(self, "Forwarded", event_bus=self._bus, event_pattern=forwarded, targets=[target])
+
+    # --- grants ---
+
+    def _grant_workflow_functions(self, of: DiscoveryFunctions) -> None:
+        for each in of.all():
+            self._may_use_table(each)
+        for each in (of.plan, of.scan, of.assess, of.publish):
+            self._may_read_settings(each)
+        for each in (of.assess, of.publish):
+            each.may(["dynamodb:Query"], self._inventory.index_arns)
+        plans = self._bucket.arn_for_objects(PLANS)
+        of.plan.may(["s3:PutObject"], [plans], BY_SCOPE)
+        of.collect.may(["s3:GetObject"], [plans], BY_SCOPE)
+        self._may_scan(of.scan)
+        self._may_plan(of.plan)
+        self._may_publish(of.publish)
+
+    def _may_plan(self, plan: Function) -> None:
+        plan.may(["ec2:DescribeRegions"], ["*"], "ec2:DescribeRegions has no resource-level permission.")
+        if self._settings.discovery.organization:
+            plan.may(
+                ["organizations:ListAccounts"], ["*"], "organizations:ListAccounts has no resource-level permission."
+            )
+        self._may_assume(plan, self._settings.discovery.role_name)
+
+    def _may_scan(self, scan: Function) -> None:
+        statements = discovery_statements(self._settings.discovery, partition=self.partition, hub=True)
+        for each in statements:
+            scan.role.add_to_principal_policy(each)
+        acknowledge_wildcards(scan.role, resources(statements), EVERYTHING)
+        self._may_assume(scan, self._settings.discovery.role_name)
+        manifests = [self._bucket.arn_for_objects("manifests/*"), self._bucket.arn_for_objects("partial/*")]
+        scan.may(["s3:GetObject", "s3:PutObject"], manifests, BY_SCOPE)
+        scan.may(["s3:DeleteObject"], manifests[1:], BY_SCOPE)
+        scan.may(["s3:ListBucket"], [self._bucket.bucket_arn])  # without it a missing manifest is a denial
+
+    def _may_publish(self, publish: Function) -> None:
+        publish.may(["sns:Publish"], [self._topic.topic_arn])
+        publish.may(["events:PutEvents"], [self._bus.event_bus_arn])
+        if not self._settings.findings.security_hub:
+            return
+        product = f"arn:{self.partition}:securityhub:*:{self.account}:product/{self.account}/default"
+        regional = "Findings are imported in the region of what they are about."
+        publish.may(["securityhub:BatchImportFindings"], [product], regional)
+        self._may_assume(publish, FINDINGS_ROLE)
+
+    def _may_assume(self, function: Function, role_name: str) -> None:
+        function.may(["sts:AssumeRole"], [f"arn:{self.partition}:iam::*:role/{role_name}"], MEMBERS)
+
+    def _grant_dispatch_functions(self, tick: Function, event: Function) -> None:
+        self._may_use_table(tick)
+        self._may_use_table(event)
+        tick.may(["dynamodb:Query"], self._inventory.index_arns)
+        machines = [self.discovery.state_machine_arn, self.assessment.state_machine_arn]
+        tick.may(["states:StartExecution"], machines)
+        tick.may(["states:ListExecutions"], machines[1:])
+
+    def _may_use_table(self, function: Function) -> None:
+        function.may([*READ, *WRITE], [self._inventory.table.table_arn])
+        function.may(USE_KEY, [self._key.key_arn])
+
+    def _may_read_settings(self, function: Function) -> None:
+        file = self._configuration.bucket.arn_for_objects(self._configuration.s3_object_key)
+        function.may(["s3:GetObject"], [file])
+
+    # --- names, for people and for the command ---
+
+    def _tell_names(self) -> None:
+        names = {
+            "TableName": self._inventory.table.table_name,
+            "BucketName": self._bucket.bucket_name,
+            "TopicArn": self._topic.topic_arn,
+            "BusArn": self._bus.event_bus_arn,
+            "DiscoveryArn": self.discovery.state_machine_arn,
+            "AssessmentArn": self.assessment.state_machine_arn,
+        }
+        for name, value in names.items():
+            parameter = f"{PARAMETERS}/{name.removesuffix('Name').removesuffix('Arn').lower()}"
+            aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)
+            cdk.CfnOutput(self, name, value=value)

@@ -1,0 +1,1 @@
+"""`scripts/demo`: each act is a module; every one states what it expects."""

@@ -1,0 +1,69 @@
+"""What the acts of the demo share: the cloud, the estate, the clock, and the expectations."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from example_estate import ExampleEstate
+from local_cloud.cloud import HUB_ACCOUNT, REGION, Cloud
+
+COMMAND = Path(sys.prefix) / "bin" / "perennial"
+WIDTH = 100
+
+
+@dataclass
+class Stage:
+    """The demo's state: `outputs` are those of the deployed stack, `missed` the expectations that did not hold."""
+
+    cloud: Cloud
+    estate: ExampleEstate
+    began: float = field(default_factory=time.monotonic)
+    outputs: dict[str, str] = field(default_factory=dict)
+    missed: list[str] = field(default_factory=list)
+    acts: int = 0
+
+    def act(self, title: str) -> None:
+        """Begin an act."""
+        self.acts += 1
+        print(f"\n{self._bold(f'{self.acts}. {title}')}  [{time.monotonic() - self.began:.0f} s]", flush=True)
+
+    def say(self, text: str) -> None:
+        """A line about what happens."""
+        print(f"   {text}", flush=True)
+
+    def expect(self, holds: bool, what: str) -> None:
+        """State an expectation; the demo goes on and fails at its end."""
+        print(f"   {'✓' if holds else '✗'} {what}", flush=True)
+        if not holds:
+            self.missed.append(what)
+
+    def command(self, *arguments: str, exit_codes: Sequence[int] = (0,), show: int = 14) -> str:
+        """Run the `perennial` command as a person would, show the first lines of what it prints, and return all."""
+        print(f"\n   $ perennial {' '.join(arguments)}", flush=True)
+        environment = {**os.environ, **self.cloud.env(HUB_ACCOUNT, REGION), "COLUMNS": str(WIDTH)}
+        done = subprocess.run(
+            [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        if done.returncode not in exit_codes:
+            self.expect(False, f"exit code {done.returncode} of perennial {arguments[0]}: {done.stderr.strip()[-300:]}")
+        lines = done.stdout.splitlines()
+        for line in lines[:show]:
+            print(f"   {line}")
+        if len(lines) > show:
+            print(f"   … {len(lines) - show} more lines")
+        return done.stdout
+
+    def client(self, service: str, account: str = HUB_ACCOUNT, region: str = REGION) -> Any:
+        """A client of the local cloud."""
+        return self.cloud.client(service, account, region)
+
+    @staticmethod
+    def _bold(text: str) -> str:
+        return f"\x1b[1m{text}\x1b[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text

@@ -1,0 +1,27 @@
+"""The local cloud: one process on 127.0.0.1 that takes a real ``cdk deploy`` and runs what it deploys.
+
+It is ministack (an AWS emulator in Python) with the services that ministack lacks or simplifies, as fakes of our own.
+Nothing in ``functions/``, ``infra/`` or the library knows of it: whatever runs against it is told where AWS is by the
+standard ``AWS_ENDPOINT_URL`` variables.
+
+    cloud.py       start, stop and describe a local cloud; the environment of its clients
+    deploy.py      ``cdk bootstrap`` and ``cdk deploy`` into it
+    server.py      the process itself (``python -m local_cloud.server``)
+    hooks.py, workflow_hooks.py   every change made to ministack, each with its reason and its check
+    patching.py    how a hook reaches into ministack, and what it says when ministack has changed
+    admin.py       paths by which tests and the demo play AWS itself
+    record.py      the locked file by which a running cloud is known
+    resources/     the CloudFormation resource types that ministack lacks
+    in_process.py  botocore clients that call a service of this process without a socket
+    unpacked.py    Lambda layers, unpacked once
+    fakes/         the added services
+    __main__.py    the command ``scripts/local-cloud``
+
+Use it from Python:
+
+    >>> cloud = Cloud.named("demo")                             # doctest: +SKIP
+    >>> cloud.start()                                           # doctest: +SKIP
+    >>> deploy(cloud, app_dir, account=HUB_ACCOUNT)             # doctest: +SKIP
+    >>> cloud.client("acm", account=MEMBER_ACCOUNT).list_certificates()  # doctest: +SKIP
+    >>> cloud.stop()                                            # doctest: +SKIP
+"""
