@@ -34,11 +34,13 @@ def build(app: cdk.App) -> cdk.Stack:
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     file = ROOT / (_context(app, "config") or "perennial.toml")
     settings = load(file.read_text())
-    if hub := _context(app, "hub"):
-        return PerennialMember(app, "PerennialMember", settings=settings, hub=hub)
+    account, region = _context(app, "account"), _context(app, "region")
+    if hub := _context(app, "hub"):  # one template fits every account and region, unless these are given
+        environment = cdk.Environment(account=account, region=region)
+        return PerennialMember(app, "PerennialMember", settings=settings, hub=hub, env=environment)
     environment = cdk.Environment(
-        account=_context(app, "account") or os.environ.get("CDK_DEFAULT_ACCOUNT"),
-        region=_context(app, "region") or os.environ.get("CDK_DEFAULT_REGION"),
+        account=account or os.environ.get("CDK_DEFAULT_ACCOUNT"),
+        region=region or os.environ.get("CDK_DEFAULT_REGION"),
     )
     return PerennialHub(
         app, "PerennialHub", settings=settings, settings_file=file, options=_options(app), env=environment

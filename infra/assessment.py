@@ -44,7 +44,7 @@ def _publish(scope: Construct, function: Function) -> sfn.IChainable:
 
 
 def _went_on(result: str, count: str) -> sfn.Condition:
-    """Something remains, and something was done: without progress the next tick tries again, not this loop."""
+    """Something remains, and something was done. Without progress this loop ends: the next tick tries again."""
     return sfn.Condition.and_(
         sfn.Condition.boolean_equals(f"{result}.remaining", True),
         sfn.Condition.number_greater_than(f"{result}.{count}", 0),

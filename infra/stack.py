@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import Duration, aws_events, aws_s3_assets, aws_ssm
-from aws_cdk import aws_events_targets as targets
+from aws_cdk import Duration, aws_s3_assets, aws_ssm
 from constructs import Construct
 
-from infra import rules
 from infra.acknowledge import acknowledge_wildcards
 from infra.alarms import Alarms
 from infra.assessment import Assessment
@@ -19,6 +17,7 @@ from infra.bucket import ManifestsBucket
 from infra.bus import EventBus
 from infra.dead_letters import DeadLetters
 from infra.discovery import PLANS, Discovery, DiscoveryFunctions
+from infra.dispatch import Dispatch
 from infra.encryption import EncryptionKey
 from infra.functions import Function, Runtime, runtime
 from infra.names import PARAMETERS, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
@@ -68,47 +67,59 @@ class PerennialHub(cdk.Stack):
     ) -> None:
         super().__init__(scope, construct_id, description="Perennial: certificate lifecycle management (hub)", **stack)
         self._settings = settings
+        self._configuration = aws_s3_assets.Asset(self, "Configuration", path=str(settings_file))
+        self._keep(options)
+        on = self._runtime(options)
+        steps = self._workflow_functions(on)
+        self._work(on, steps, Duration.hours(options.discovery_hours))
+        self._grant_workflow_functions(steps)
+        self._grant_dispatch()
+        self._tell_names()
+
+    def _keep(self, options: Options) -> None:
+        """What holds state, and what carries messages."""
         self._key = EncryptionKey(self, "Encryption").key
         self._inventory = InventoryTable(self, "Inventory", key=self._key)
         self._bucket = ManifestsBucket(self, "Manifests", key=self._key).bucket
         self._topic = NotificationTopic(self, "Notifications", key=self._key).topic
-        self._bus = EventBus(self, "Events", settings=settings.discovery, organization=options.organization).bus
+        self._bus = EventBus(self, "Events", settings=self._settings.discovery, organization=options.organization).bus
         self._dead_letters = DeadLetters(self, "DeadLetters").queue
-        self._configuration = aws_s3_assets.Asset(self, "Configuration", path=str(settings_file))
-        on = runtime(
+
+    def _work(self, on: Runtime, steps: DiscoveryFunctions, every: Duration) -> None:
+        """What does the work, what starts it, and what watches it."""
+        self.discovery = Discovery(
+            self,
+            "Discovery",
+            functions=steps,
+            bucket=self._bucket,
+            concurrency=self._settings.discovery.concurrency,
+            key=self._key,
+        ).workflow.machine
+        self.assessment = Assessment(
+            self, "Assessment", assess=steps.assess, publish=steps.publish, key=self._key
+        ).workflow.machine
+        self._dispatch = Dispatch(
+            self,
+            "Dispatch",
+            runtime=on,
+            discovery=self.discovery,
+            assessment=self.assessment,
+            bus=self._bus,
+            dead_letters=self._dead_letters,
+        )
+        tick, dead_letters = self._dispatch.tick, self._dead_letters
+        Schedules(self, "Schedules", discovery=self.discovery, every=every, tick=tick, dead_letters=dead_letters)
+        workflows = {"Discovery": self.discovery, "Assessment": self.assessment}
+        Alarms(self, "Alarms", workflows=workflows, tick=tick, dead_letters=dead_letters, topic=self._topic)
+
+    def _runtime(self, options: Options) -> Runtime:
+        return runtime(
             self,
             deps=options.deps,
             architecture=options.architecture,
             key=self._key,
             environment=self._environment(),
         )
-        steps = self._workflow_functions(on)
-        self.discovery = Discovery(
-            self,
-            "Discovery",
-            functions=steps,
-            bucket=self._bucket,
-            concurrency=settings.discovery.concurrency,
-            key=self._key,
-        ).workflow.machine
-        self.assessment = Assessment(
-            self, "Assessment", assess=steps.assess, publish=steps.publish, key=self._key
-        ).workflow.machine
-        tick, event = self._dispatch_functions(on)
-        self._receive_events(event)
-        every = Duration.hours(options.discovery_hours)
-        Schedules(self, "Schedules", discovery=self.discovery, every=every, tick=tick, dead_letters=self._dead_letters)
-        Alarms(
-            self,
-            "Alarms",
-            workflows={"Discovery": self.discovery, "Assessment": self.assessment},
-            tick=tick,
-            dead_letters=self._dead_letters,
-            topic=self._topic,
-        )
-        self._grant_workflow_functions(steps)
-        self._grant_dispatch_functions(tick, event)
-        self._tell_names()
 
     def _environment(self) -> dict[str, str]:
         return {
@@ -142,40 +153,6 @@ class PerennialHub(cdk.Stack):
                 environment=tell,
             ),
         )
-
-    def _dispatch_functions(self, on: Runtime) -> tuple[Function, Function]:
-        machines = {
-            "PERENNIAL_DISCOVERY_ARN": self.discovery.state_machine_arn,
-            "PERENNIAL_ASSESSMENT_ARN": self.assessment.state_machine_arn,
-        }
-        tick = Function(
-            self,
-            "Tick",
-            runtime=on,
-            handler="dispatch/tick",
-            description="Start what is due",
-            timeout=Duration.seconds(55),
-            environment=machines,
-            dead_letters=self._dead_letters,
-            retries=0,
-        )
-        event = Function(
-            self,
-            "Event",
-            runtime=on,
-            handler="dispatch/event",
-            description="Make the scope that an event concerns due for a scan",
-            timeout=Duration.seconds(30),
-            dead_letters=self._dead_letters,
-        )
-        return tick, event
-
-    def _receive_events(self, event: Function) -> None:
-        """From this account's own default bus, and what members forwarded to Perennial's."""
-        target = targets.LambdaFunction(event.function, dead_letter_queue=self._dead_letters)
-        rules.rules(Construct(self, "Own"), target)
-        forwarded = aws_events.EventPattern(source=aws_events.Match.prefix("aws."))
-        aws_events.Rule(self, "Forwarded", event_bus=self._bus, event_pattern=forwarded, targets=[target])
 
     # --- grants ---
 
@@ -225,13 +202,13 @@ class PerennialHub(cdk.Stack):
     def _may_assume(self, function: Function, role_name: str) -> None:
         function.may(["sts:AssumeRole"], [f"arn:{self.partition}:iam::*:role/{role_name}"], MEMBERS)
 
-    def _grant_dispatch_functions(self, tick: Function, event: Function) -> None:
+    def _grant_dispatch(self) -> None:
+        tick = self._dispatch.tick
         self._may_use_table(tick)
-        self._may_use_table(event)
+        self._may_use_table(self._dispatch.event)
         tick.may(["dynamodb:Query"], self._inventory.index_arns)
-        machines = [self.discovery.state_machine_arn, self.assessment.state_machine_arn]
-        tick.may(["states:StartExecution"], machines)
-        tick.may(["states:ListExecutions"], machines[1:])
+        tick.may(["states:StartExecution"], [self.discovery.state_machine_arn, self.assessment.state_machine_arn])
+        tick.may(["states:ListExecutions"], [self.assessment.state_machine_arn])
 
     def _may_use_table(self, function: Function) -> None:
         function.may([*READ, *WRITE], [self._inventory.table.table_arn])

@@ -13,6 +13,7 @@ standard ``AWS_ENDPOINT_URL`` variables.
     record.py      the locked file by which a running cloud is known
     resources/     the CloudFormation resource types that ministack lacks
     in_process.py  botocore clients that call a service of this process without a socket
+    tagging.py     the tags of the fakes' resources in the Resource Groups Tagging API
     unpacked.py    Lambda layers, unpacked once
     fakes/         the added services
     __main__.py    the command ``scripts/local-cloud``
@@ -21,7 +22,7 @@ Use it from Python:
 
     >>> cloud = Cloud.named("demo")                             # doctest: +SKIP
     >>> cloud.start()                                           # doctest: +SKIP
-    >>> deploy(cloud, app_dir, account=HUB_ACCOUNT)             # doctest: +SKIP
+    >>> deploy(cloud, App(app_dir), account=HUB_ACCOUNT)        # doctest: +SKIP
     >>> cloud.client("acm", account=MEMBER_ACCOUNT).list_certificates()  # doctest: +SKIP
     >>> cloud.stop()                                            # doctest: +SKIP
 """

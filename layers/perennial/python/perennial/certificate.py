@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 MAX_DER_BYTES = 256 * 1024  # a DynamoDB item holds 400 KB; real certificates stay under 16 KB
 MAX_NAMES = 1_000  # names kept as facts; more stay readable in the DER
-_PEM = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([^-]*)-----END (?:X509 |TRUSTED )?CERTIFICATE-----")
+_PEM = re.compile(
+    rb"-----BEGIN (?P<kind>X509 |TRUSTED )?CERTIFICATE-----(?P<body>.*?)"
+    rb"(?:(?P<end>-----END (?:X509 |TRUSTED )?CERTIFICATE-----)|(?=-----BEGIN )|\Z)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +93,8 @@ def fingerprint(der: bytes) -> str:
 
 
 def ders(pem: bytes | str) -> list[bytes]:
-    """The DER of every certificate in a PEM text, in order (RFC 7468). A block that is not base64 is skipped here and
-    reported by `broken_blocks`."""
+    """The DER of every certificate in a PEM text, in order (RFC 7468). A block that is cut off or not base64 is skipped
+    here and reported by `broken_blocks`."""
     return [der for der, problem in _blocks(pem) if problem is None]
 
 
@@ -100,12 +104,28 @@ def broken_blocks(pem: bytes | str) -> list[str]:
 
 
 def _blocks(pem: bytes | str) -> Iterator[tuple[bytes, str | None]]:
-    text = pem.encode("utf-8", "surrogateescape") if isinstance(pem, str) else pem
+    text = pem.encode("utf-8", "surrogatepass") if isinstance(pem, str) else pem
     for number, match in enumerate(_PEM.finditer(text), start=1):
         try:
-            yield base64.b64decode(b"".join(match.group(1).split()), validate=True), None
+            der = base64.b64decode(b"".join(match["body"].split()), validate=True)
         except binascii.Error as error:
             yield b"", f"block {number}: {error}"
+            continue
+        if match["end"] is None:
+            yield b"", f"block {number}: its END line is missing"
+        elif not der:
+            yield b"", f"block {number}: it is empty"
+        else:
+            yield (_without_trust(der) if match["kind"] == b"TRUSTED " else der), None
+
+
+def _without_trust(der: bytes) -> bytes:
+    """The certificate of OpenSSL's TRUSTED CERTIFICATE, behind which lies what it is trusted for (X509_CERT_AUX)."""
+    if len(der) < 2 or der[1] == 0x80:
+        return der
+    size = der[1] & 0x7F if der[1] & 0x80 else 0  # bytes of the length (X.690 8.1.3)
+    length = int.from_bytes(der[2 : 2 + size]) if size else der[1]
+    return der[: 2 + size + length]
 
 
 def parse(der: bytes) -> Certificate:
@@ -282,11 +302,12 @@ def _oid_name(oid: Any) -> str:
 def _authority_information(value: Any) -> dict[str, Any]:
     ocsp: list[str] = []
     issuers: list[str] = []
+    told = {"1.3.6.1.5.5.7.48.1": ocsp, "1.3.6.1.5.5.7.48.2": issuers}
     for access in value:
         location = getattr(access.access_location, "value", None)
-        if isinstance(location, str):
-            method = access.access_method.dotted_string
-            (ocsp if method == "1.3.6.1.5.5.7.48.1" else issuers).append(location[:500])
+        method = access.access_method.dotted_string
+        if isinstance(location, str) and method in told:
+            told[method].append(location[:500])
     return {"ocsp": tuple(ocsp), "ca_issuers": tuple(issuers)}
 
 

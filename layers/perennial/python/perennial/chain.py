@@ -1,7 +1,7 @@
 """What the certificates sent or kept with a leaf say about it. Pure.
 
-The verdict is without time, so that it can be kept with a sighting: the ends of the chain's certificates are kept beside
-it and judged when time passes.
+The verdict is without time, so that it can be kept with a sighting: the ends of the chain's certificates are kept
+beside it and judged when time passes.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from perennial.certificate import Certificate, ders, parse
 
 
 class ChainStatus(StrEnum):
-    """How the certificates that come with a leaf build (RFC 5246 7.4.2, RFC 8446 4.4.2: leaf first, each signs the one before)."""
+    """How the certificates that come with a leaf build (RFC 5246 7.4.2, RFC 8446 4.4.2: each signs the one before)."""
 
     COMPLETE = "complete"  # leads to a root that is in it, or whose issuer is a known public root
-    INCOMPLETE = "incomplete"  # the last certificate's issuer is neither sent nor a public root
+    INCOMPLETE = "incomplete"  # the leaf's issuer is neither sent nor a public root
+    UNANCHORED = "unanchored"  # ends at a CA whose issuer is not sent and not public: right for a private root
     MISORDERED = "misordered"  # everything needed is there, in another order or with strangers between
     SELF_SIGNED = "self-signed"  # the leaf is its own issuer
     UNTRUSTED = "untrusted"  # a link's signature or CA rights do not hold
@@ -72,12 +74,12 @@ def _build(
         candidates = [each for each in others if each.subject == path[-1].issuer and each not in path]
         issuer = next((each for each in candidates if issued(path[-1], by=each)), None)
         if issuer is None:
-            if candidates:
+            if candidates and not _anchored(path[-1], roots):
                 return ChainStatus.UNTRUSTED, path[-1]
             break
         path.append(issuer)
     if not path[-1].self_issued and not _anchored(path[-1], roots):
-        return ChainStatus.INCOMPLETE, path[-1]
+        return (ChainStatus.INCOMPLETE if len(path) == 1 else ChainStatus.UNANCHORED), path[-1]
     in_order = others[: len(path) - 1] == path[1:] and len(others) <= len(path)
     return (ChainStatus.COMPLETE if in_order else ChainStatus.MISORDERED), path[-1]
 
@@ -109,8 +111,7 @@ def public_roots() -> Mapping[str, tuple[Certificate, ...]]:
     """The roots that browsers and operating systems trust (Mozilla's programme, through certifi), by subject."""
     import certifi
 
-    with open(certifi.where(), "rb") as bundle:
-        return by_subject(map(parse, ders(bundle.read())))
+    return by_subject(map(parse, ders(Path(certifi.where()).read_bytes())))
 
 
 def by_subject(certificates: Iterable[Certificate]) -> Mapping[str, tuple[Certificate, ...]]:

@@ -5,6 +5,7 @@ Clients pace themselves below each service's published rate, retry throttling ad
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -76,6 +77,19 @@ DISABLED = frozenset(
         "SubscriptionRequiredException",
     }
 )
+UNREACHED = frozenset({"HTTPClientError", "ConnectionError", "IncompleteReadError", "MetadataRetrievalError"})
+NO_CREDENTIALS = frozenset(
+    {
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "TokenRetrievalError",
+        "SSOError",
+        "LoginError",
+        "ProfileNotFound",
+    }
+)
+_QUOTED = re.compile(r"[Vv]alue:? ['\"].*['\"] (?=at |failed)", re.DOTALL)  # Value '…' at 'privateKey' failed to …
 MISSING = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NotFoundException", "NoSuchBucket", "NoSuchKey"})
 
 
@@ -163,9 +177,12 @@ def _wait(pace: Pace, **_: Any) -> None:
 def meaning(error: ClientError | BotoCoreError, doing: str) -> PerennialError:
     """What an AWS error means to a workflow; `doing` names the call, as "acm:ListCertificates in eu-west-1"."""
     response: dict[str, Any] = getattr(error, "response", {})
-    code = str(response.get("Error", {}).get("Code", type(error).__name__))
-    text = f"{doing}: {code}: {str(response.get('Error', {}).get('Message', error))[:300]}"
-    if code in THROTTLING:
+    if "Error" not in response:
+        return _without_answer(error, doing)
+    code = str(response["Error"].get("Code", "Unknown"))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    text = f"{doing}: {code}: {_QUOTED.sub('the value ', str(response['Error'].get('Message', '')))[:300]}"
+    if code in THROTTLING or status == 429:
         return Throttled(text)
     if code in DENIED:
         return AccessDenied(text)
@@ -173,7 +190,18 @@ def meaning(error: ClientError | BotoCoreError, doing: str) -> PerennialError:
         return RegionDisabled(text)
     if code in MISSING:
         return NotFound(text)
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if status == 403:
         return AccessDenied(text)
-    return Unavailable(text) if status >= 500 or not response else ServiceRefused(text)
+    return Unavailable(text) if status >= 500 else ServiceRefused(text)
+
+
+def _without_answer(error: Exception, doing: str) -> PerennialError:
+    """What the SDK raised by itself: a network's failure passes, anything else does not. Messages about the network,
+    credentials and regions are told; others are not, as those about parameters quote the request."""
+    kinds = {each.__name__ for each in type(error).__mro__}
+    name = type(error).__name__
+    if kinds & UNREACHED:
+        return Unavailable(f"{doing}: {name}: {str(error)[:300]}")
+    if kinds & NO_CREDENTIALS:
+        return AccessDenied(f"{doing}: {name}: {str(error)[:300]}")
+    return ServiceRefused(f"{doing}: {name}" + (f": {str(error)[:300]}" if "Region" in name else ""))

@@ -20,7 +20,7 @@ from perennial.certificate import Certificate
 from perennial.clients import Clients, meaning
 from perennial.deployment import Deployment
 from perennial.inventory.records import RunRecord, ScopeRecord, ScopeStatus
-from perennial.manifest import Scope, Seen, Sighting, difference
+from perennial.manifest import Scope, Seen, Sighting, begun, difference
 from perennial.scanners import scanner, scanners, sources
 from perennial.scanners.interface import GLOBAL, Reading, Scanner
 
@@ -103,8 +103,10 @@ def _enabled(clients: Clients) -> tuple[str, ...]:
 
 @dataclass
 class _Scan:
-    """What one scan has read so far."""
+    """What one scan begins with, and what it has read so far."""
 
+    before: Mapping[str, Sighting] = field(default_factory=dict)
+    unsure: list[Sighting] = field(default_factory=list)  # what interrupted scans had begun to apply
     seen: dict[str, Sighting] = field(default_factory=dict)
     fresh: list[Certificate] = field(default_factory=list)
     read: int = 0
@@ -124,11 +126,11 @@ def scan_scope(deployment: Deployment, *, run: str, scope: Scope, now: datetime,
     try:
         changes = _scan(deployment, scope, scan, now, deadline)
     except _OutOfTime:
-        deployment.manifests.save_partial(scope, scan.seen.values(), now)
+        _pause(deployment, scope, scan, now)
         return _result(scope, ScopeStatus.CONTINUE, None, 0)
     except (ClientError, BotoCoreError) as error:
         if scan.read:
-            deployment.manifests.save_partial(scope, scan.seen.values(), now)
+            _pause(deployment, scope, scan, now)
         found = meaning(error, _doing(scope.source, error))
         if found.retry:
             raise found from error
@@ -149,23 +151,32 @@ def scan_scope(deployment: Deployment, *, run: str, scope: Scope, now: datetime,
 
 def _scan(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime, deadline: datetime) -> int:
     """Read, compare, apply, and put the manifest. Returns the number of changes."""
-    before, etag = deployment.manifests.load(scope)
-    partly = deployment.manifests.load_partial(scope)
-    for seen in scanner(scope.source).scan(_reading(deployment, scope, before | partly, now)):
+    scan.before, etag = deployment.manifests.load(scope)
+    scan.unsure = deployment.manifests.load_partial(scope)
+    interrupted = bool(scan.unsure)
+    known = {**scan.before, **{each.location: each for each in scan.unsure}}
+    for seen in scanner(scope.source).scan(_reading(deployment, scope, known, now)):
         _take(deployment, scan, seen, now)
         if scan.read and deployment.clock() >= deadline:
-            _keep(deployment, scan, now)
             raise _OutOfTime
     _keep(deployment, scan, now)
-    change = difference(before, scan.seen, unsure=partly)
+    change = difference(scan.before, scan.seen, scan.unsure)
     if change:
-        deployment.manifests.save_partial(scope, scan.seen.values(), now)
+        scan.unsure = begun(scan.unsure, change.touched)
+        deployment.manifests.save_partial(scope, scan.unsure, now)
         deployment.inventory.apply(scope, change, now)
     if change or etag is None:
         deployment.manifests.save(scope, scan.seen.values(), now, etag)
-    if change or partly:
+    if change or interrupted:
         deployment.manifests.drop_partial(scope)
     return len(change.added) + len(change.changed) + len(change.gone)
+
+
+def _pause(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime) -> None:
+    """Keep what was read for the next try: the certificates, and the sightings that the last manifest does not have."""
+    _keep(deployment, scan, now)
+    read = (each for location, each in scan.seen.items() if scan.before.get(location) != each)
+    deployment.manifests.save_partial(scope, begun(scan.unsure, read), now)
 
 
 def _take(deployment: Deployment, scan: _Scan, seen: Seen, now: datetime) -> None:

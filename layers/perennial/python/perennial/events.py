@@ -20,11 +20,13 @@ from perennial.findings import Finding
 SOURCE = "perennial"
 VERSION = "1"
 BATCH = 10  # entries in one PutEvents call
+LENGTHS = {"title": 256, "detail": 1024, "remediation": 512, "resource": 512, "certificate": 300, "owner": 128}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingEvent:
-    """Version 1. Times are ISO 8601 in UTC; `id` and `updated_at` together name one state of one finding."""
+    """Version 1. Times are ISO 8601 in UTC; `id` and `updated_at` together name one state of one finding. Texts are cut
+    to `LENGTHS`, so that every call stays below the 256 KB that EventBridge takes."""
 
     version: str
     id: str
@@ -87,8 +89,8 @@ def send(client: Any, bus: str, findings: Sequence[Finding]) -> None:
             {
                 "Source": SOURCE,
                 "DetailType": detail_type(each),
-                "Detail": json.dumps(asdict(finding_event(each))),
-                "Resources": [each.resource[:2048]],
+                "Detail": json.dumps(_bounded(finding_event(each)), ensure_ascii=False),
+                "Resources": [_told(each.resource, LENGTHS["resource"])],
                 "EventBusName": bus,
             }
             for each in findings[start : start + BATCH]
@@ -97,3 +99,15 @@ def send(client: Any, bus: str, findings: Sequence[Finding]) -> None:
         if reply.get("FailedEntryCount"):
             codes = sorted({each["ErrorCode"] for each in reply["Entries"] if "ErrorCode" in each})
             raise Unavailable(f"the event bus {bus} refused {reply['FailedEntryCount']} events: {', '.join(codes)}")
+
+
+def _bounded(event: FindingEvent) -> dict[str, Any]:
+    return {
+        name: _told(value, LENGTHS[name]) if name in LENGTHS and value is not None else value
+        for name, value in asdict(event).items()
+    }
+
+
+def _told(text: str, length: int) -> str:
+    """At most so many characters, and only such as UTF-8 has."""
+    return text[:length].encode("utf-8", "replace").decode()

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import ssl
 import warnings
 from collections.abc import Sequence
@@ -52,6 +53,8 @@ async def addresses(host: str, port: int, most: int = 8) -> tuple[str, ...]:
     """
     import socket
 
+    if name_to_send(host) is None:
+        return (host.strip("[]"),)
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(CONNECT_SECONDS):
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
@@ -149,7 +152,9 @@ def _failure(error: ssl.SSLError) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)[:160]
+    """The system's own words; asyncio's name addresses."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else (str(error) or type(error).__name__)[:160]
 
 
 def chain_as_sent(tls: Any) -> tuple[bytes, ...]:

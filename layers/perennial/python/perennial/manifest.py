@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -108,26 +109,52 @@ class Difference:
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.gone)
 
+    @property
+    def touched(self) -> tuple[Sighting, ...]:
+        """What is written: what is gone as it was, everything else as it is now."""
+        return (*self.gone, *self.added, *(now for _, now in self.changed))
+
 
 def difference(
-    before: Mapping[str, Sighting], after: Mapping[str, Sighting], unsure: Mapping[str, Sighting] | None = None
+    before: Mapping[str, Sighting], after: Mapping[str, Sighting], unsure: Iterable[Sighting] = ()
 ) -> Difference:
     """Compare two manifests of one scope, location → sighting.
 
-    `unsure` is what an interrupted scan had begun to apply: it may or may not stand in the table, so whatever of it is
-    otherwise by now counts as changed or gone, also where `before` and `after` agree.
+    `unsure` are the sightings that interrupted scans had begun to apply (see `begun`): at each of their locations the
+    table may hold any of them, what was before, or nothing. So all of these but what is there now count as changed or
+    gone, and what is there now is written again, also where `before` and `after` agree.
     """
-    begun = {location: was for location, was in (unsure or {}).items() if before.get(location) != was}
-    were = {**before, **begun}
+    doubtful: dict[str, list[Sighting]] = {}
+    for sighting in unsure:
+        doubtful.setdefault(sighting.location, []).append(sighting)
+
+    def others(location: str) -> Iterator[Sighting]:
+        """What may stand in the table and is not there now, each once."""
+        now = after.get(location)
+        told: list[Sighting] = []
+        for was in (before.get(location), *doubtful.get(location, ())):
+            if was is not None and was is not now and was != now and was not in told:
+                told.append(was)
+                yield was
+
+    changed = tuple((was, now) for location, now in after.items() for was in others(location))
+    corrected = {now.location for _, now in changed}
     return Difference(
-        added=tuple(now for location, now in after.items() if location not in before),
-        changed=tuple(
-            (were[location], now)
+        added=tuple(
+            now
             for location, now in after.items()
-            if location in were and were[location] is not now and were[location] != now
+            if location not in corrected and (location not in before or location in doubtful)
         ),
-        gone=tuple(was for location, was in were.items() if location not in after),
+        changed=changed,
+        gone=tuple(was for location in {**before, **doubtful} if location not in after for was in others(location)),
     )
+
+
+def begun(unsure: Iterable[Sighting], touched: Iterable[Sighting]) -> list[Sighting]:
+    """What must be remembered while a difference is applied: every sighting that may stand in the table or may just
+    have left it, those of earlier interruptions first, each once. The newest of a location stands last."""
+    each_once = {_line(_fields_of(each)): each for each in reversed([*unsure, *touched])}
+    return list(reversed(each_once.values()))
 
 
 def encode(scope: Scope, scanned_at: datetime, sightings: Iterable[Sighting]) -> bytes:
@@ -136,20 +163,29 @@ def encode(scope: Scope, scanned_at: datetime, sightings: Iterable[Sighting]) ->
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=6, mtime=0) as zipped:
         zipped.write(_line({"format": FORMAT, "scope": scope.key, "scanned_at": scanned_at.isoformat()}))
         for sighting in sorted(sightings, key=lambda each: each.location):
-            zipped.write(_line({name: getattr(sighting, name) for name in _FIELDS if getattr(sighting, name)}))
+            zipped.write(_line(_fields_of(sighting)))
     return buffer.getvalue()
 
 
-def decode(data: bytes) -> dict[str, Sighting]:
-    """The sightings of an encoded manifest, by location.
+def decode(data: bytes) -> list[Sighting]:
+    """The sightings of an encoded manifest, sorted by location.
 
-    Raises: InvalidInput when it was written in a format that this version does not read.
+    Raises: InvalidInput when it is damaged or was written in a format that this version does not read.
     """
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as zipped:
-        head = json.loads(zipped.readline())
-        if head.get("format") != FORMAT:
-            raise InvalidInput(f"manifest of format {head.get('format')}; this version reads {FORMAT}: scan again")
-        return {sighting.location: sighting for sighting in _sightings(zipped)}
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as zipped:
+            head = json.loads(zipped.readline())
+            if head["format"] == FORMAT:
+                return list(_sightings(zipped))
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"a manifest is damaged ({type(error).__name__}); restore the version before it in the bucket"
+        ) from error
+    raise InvalidInput(f"manifest of format {head['format']}; this version reads {FORMAT}: deploy the newer one")
+
+
+def _fields_of(sighting: Sighting) -> dict[str, Any]:
+    return {name: value for name in _FIELDS if (value := getattr(sighting, name))}
 
 
 def _sightings(lines: Iterable[bytes]) -> Iterator[Sighting]:

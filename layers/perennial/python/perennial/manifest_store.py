@@ -33,7 +33,7 @@ class Manifests:
     def load(self, scope: Scope) -> tuple[dict[str, Sighting], str | None]:
         """The last complete manifest of a scope and its ETag; ({}, None) before the first."""
         data, etag = self._get(_manifest(scope))
-        return (decode(data) if data else {}), etag
+        return ({each.location: each for each in decode(data)} if data else {}), etag
 
     def save(self, scope: Scope, sightings: Iterable[Sighting], scanned_at: datetime, etag: str | None) -> None:
         """Put a complete manifest where nobody else did since `etag` was read.
@@ -44,14 +44,14 @@ class Manifests:
         try:
             self._put(_manifest(scope), encode(scope, scanned_at, sightings), condition)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _CHANGED:
+            if error.response["Error"]["Code"] in _CHANGED | _MISSING:  # missing: deleted since it was read
                 raise ConcurrentChange(f"{scope.key} was scanned by someone else meanwhile") from error
             raise
 
-    def load_partial(self, scope: Scope) -> dict[str, Sighting]:
-        """What an interrupted scan of the scope had read."""
+    def load_partial(self, scope: Scope) -> list[Sighting]:
+        """What interrupted scans of the scope had read or begun to apply; at one location the newest stands last."""
         data, _ = self._get(_partial(scope))
-        return decode(data) if data else {}
+        return decode(data) if data else []
 
     def save_partial(self, scope: Scope, sightings: Iterable[Sighting], scanned_at: datetime) -> None:
         """Keep what was read so far."""

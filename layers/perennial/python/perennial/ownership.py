@@ -35,10 +35,10 @@ def _tagged(ownership: Ownership, sighting: Sighting) -> str | None:
 
 
 def _mapped(names: Mapping[str, str], name: str) -> str | None:
-    """The longest entry that covers the name wins; `*.example.com` covers every name below example.com."""
+    """The name itself wins, then the longest entry that covers it; `*.example.com` covers every name below it."""
     covering = [
         pattern
         for pattern in names
         if name == pattern.lower() or (pattern.startswith("*.") and name.endswith(pattern[1:].lower()))
     ]
-    return names[max(covering, key=len)] if covering else None
+    return names[max(covering, key=lambda pattern: (pattern.lower() == name, len(pattern)))] if covering else None

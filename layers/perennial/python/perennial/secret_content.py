@@ -69,7 +69,7 @@ def _parts(data: bytes) -> Iterator[bytes]:
 
 
 def _texts(data: bytes) -> Iterator[bytes]:
-    if data.lstrip()[:1] not in (b"{", b"["):
+    if data.lstrip()[:1] not in (b"{", b"[", b'"'):
         yield data
         return
     try:

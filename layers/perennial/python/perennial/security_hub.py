@@ -7,7 +7,7 @@ Source: AWS Security Hub user guide, BatchImportFindings and ASFF.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from perennial.findings import Finding, State
@@ -28,7 +28,8 @@ def product_arn(partition: str, region: str, account: str) -> str:
 
 
 def asff(finding: Finding, *, partition: str, region: str, now: datetime) -> dict[str, Any]:
-    """One finding in the AWS Security Finding Format 2018-10-08. `UpdatedAt` is the time of sending: a refresh counts."""
+    """One finding in the AWS Security Finding Format 2018-10-08. `UpdatedAt` is the time of sending, so that a refresh
+    counts. Texts that AWS would refuse (blank ones, longer ones) are left out or cut."""
     account = finding.scope.account
     severity = {"Label": str(finding.severity).upper(), "Original": str(finding.severity)}
     return {
@@ -42,7 +43,7 @@ def asff(finding: Finding, *, partition: str, region: str, now: datetime) -> dic
         "CreatedAt": _time(finding.opened_at),
         "UpdatedAt": _time(now),
         "Title": finding.title[:256],
-        "Description": finding.detail[:1024] or finding.title[:256],
+        "Description": finding.detail[:1024] if finding.detail[:1024].strip() else finding.title[:256],
         "Remediation": {"Recommendation": {"Text": finding.remediation[:512]}},
         "FindingProviderFields": {"Severity": severity, "Types": [TYPE]},
         "Severity": severity,
@@ -54,14 +55,14 @@ def asff(finding: Finding, *, partition: str, region: str, now: datetime) -> dic
 
 
 def _resource(finding: Finding, partition: str, region: str) -> dict[str, Any]:
-    service = finding.resource.split(":")[2] if finding.resource.startswith("arn:") else ""
+    service = [*finding.resource.split(":"), "", ""][2] if finding.resource.startswith("arn:") else ""
     details = {"Check": finding.check, "Certificate": finding.subject[:300], "Location": finding.location[:500]}
     return {
         "Type": _RESOURCE_TYPES.get(service, "Other"),
-        "Id": finding.resource[:512],
+        "Id": finding.resource[:512] if finding.resource.strip() else finding.id,
         "Partition": partition,
         "Region": region,
-        "Details": {"Other": details},
+        "Details": {"Other": _filled(details)},
     }
 
 
@@ -73,11 +74,15 @@ def _fields(finding: Finding) -> dict[str, str]:
         "perennial/owner": finding.owner or "",
         "perennial/source": finding.scope.source,
     }
-    return {name: value for name, value in fields.items() if value}
+    return _filled(fields)
+
+
+def _filled(fields: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in fields.items() if value.strip()}
 
 
 def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}Z"
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def send(client: Any, documents: Sequence[dict[str, Any]]) -> dict[str, str]:

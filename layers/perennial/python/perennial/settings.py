@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
 
-ACCOUNT = re.compile(r"\d{12}")
-REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:(?P<port>\d{1,5}))?")
+ACCOUNT = re.compile(r"[0-9]{12}")
+REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:(?P<port>[0-9]{1,5}))?")
 MAX_FILE_BYTES = 1_000_000
 T = TypeVar("T")
 
@@ -73,9 +73,12 @@ def load(text: str) -> Settings:
     if len(text) > MAX_FILE_BYTES:
         raise InvalidConfiguration(f"the configuration has {len(text)} characters; at most {MAX_FILE_BYTES} are read")
     try:
+        text = text.removeprefix("\ufeff")  # some editors begin a file so
         document = json.loads(text) if text.lstrip().startswith("{") else tomllib.loads(text)
     except ValueError as error:  # both decoders' errors are ValueErrors
-        raise InvalidConfiguration(f"the configuration cannot be read: {error}") from error
+        raise InvalidConfiguration(f"the configuration cannot be read: {str(error)[:300]}") from error
+    except RecursionError:
+        raise InvalidConfiguration("the configuration cannot be read: it nests too deeply") from None
     return parse(document)
 
 
@@ -92,7 +95,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
         findings=_publishing(_Table(document, "findings", problems)),
     )
     known = ("discovery", "ownership", "checks", "findings")
-    problems += [f"[{name}]: not known; there are {', '.join(known)}" for name in document if name not in known]
+    problems += [f"{_shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]
     if problems:
         raise InvalidConfiguration("\n".join(sorted(problems)))
     return settings
@@ -105,8 +108,8 @@ def _discovery(table: _Table) -> Discovery:
         lambda: Discovery(
             accounts=accounts if isinstance(accounts, tuple) else (),
             organization=accounts == "organization",
-            role_name=table.text("role_name", default.role_name, re.compile(r"[\w+=,.@/-]{1,128}")),
-            external_id=table.text("external_id", "", re.compile(r"[\w+=,.@:/-]{0,1224}")),
+            role_name=table.text("role_name", default.role_name, re.compile(r"[A-Za-z0-9_+=,.@/-]{1,128}")),
+            external_id=table.text("external_id", "", re.compile(r"[A-Za-z0-9_+=,.@:/-]{0,1224}")),
             regions=table.texts("regions", (), REGION, "enabled"),
             sources=table.texts("sources", (), re.compile(r"[a-z_0-9]+"), "all"),
             secret_tag=table.text("secret_tag", default.secret_tag, re.compile(r".{1,128}")),
@@ -167,6 +170,16 @@ def _publishing(table: _Table) -> Publishing:
     )
 
 
+def _shown(value: Any) -> str:
+    """What was found, on one line. Plain words as they are; numbers that Python refuses to write out by their kind."""
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,80}", value):
+        return value
+    try:
+        return repr(str(value)[:80])
+    except (ValueError, RecursionError):
+        return f"this {type(value).__name__}"
+
+
 class _Table:
     """One table of the document: takes fields, collects problems, and reports what nobody took."""
 
@@ -177,20 +190,20 @@ class _Table:
         self._left: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
         self._known: list[str] = []
         if not isinstance(value, Mapping):
-            problems.append(f"{name}: must be a table")
+            problems.append(f"{name}: {_shown(value)} is not a table")
 
     def take(self, key: str, default: Any, convert: Callable[[Any], T | None], accepted: str) -> T | None:
         self._known.append(key)
         value = self._left.pop(key, default)
         converted = convert(value)
         if converted is None:
-            self._problems.append(f"{self._name}.{key}: {str(value)[:80]!r} is not {accepted}")
+            self._problems.append(f"{self._name}.{key}: {_shown(value)} is not {accepted}")
         return converted
 
     def done(self, build: Callable[[], T]) -> T:
         built = build()
         known = ", ".join(self._known)
-        self._problems += [f"{self._name}.{key}: not known; there are {known}" for key in self._left]
+        self._problems += [f"{self._name}.{_shown(key)}: not known; there are {known}" for key in self._left]
         return built
 
     def text(self, key: str, default: str, pattern: re.Pattern[str]) -> str:

@@ -58,6 +58,7 @@ class Observations:
     def _see(self, scope: Scope, sighting: Sighting, now: datetime) -> None:
         if sighting.fingerprint:
             update(conversion.held_key(scope, sighting), conversion.held_actions(scope, sighting, now))
+            self._is_back(sighting.fingerprint)
         update(conversion.sighting_key(sighting), conversion.sighting_actions(scope, sighting, now))
         if sighting.role is Role.ATTACHED:
             self._assess_soon(sighting.place, now)
@@ -87,6 +88,11 @@ class Observations:
         update(conversion.held_key(scope, sighting), [Item.gone_at.set(stamp(now))], present)
         if not self.places_of(fingerprint):
             update((certificate_key(fingerprint), CERTIFICATE), [Item.gone_at.set(stamp(now))], present)
+            if self.places_of(fingerprint):  # found elsewhere in between
+                self._is_back(fingerprint)
+
+    def _is_back(self, fingerprint: str) -> None:
+        update((certificate_key(fingerprint), CERTIFICATE), [Item.gone_at.remove()], Item.gone_at.exists())
 
     def places_of(self, fingerprint: str) -> list[str]:
         """The places that hold a certificate now."""

@@ -169,7 +169,7 @@ class Questions:
 def _months(since: datetime, until: datetime) -> list[str]:
     """The buckets between two times, at most `MAX_MONTHS`."""
     months: list[str] = []
-    day = since.replace(day=1)
+    day = since.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     while day <= until and len(months) < MAX_MONTHS:
         months.append(conversion.expiry_bucket(day))
         day = (day + timedelta(days=32)).replace(day=1)

@@ -1,0 +1,155 @@
+"""`perennial certs`: the certificates of the deployed inventory."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perennial.cli import options
+from perennial.cli.options import CSV, JSON, TABLE
+from perennial.errors import InvalidInput, NotFound
+
+if TYPE_CHECKING:
+    from perennial.inventory.records import CertificateSummary
+    from perennial.inventory.store import Inventory
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+_SHA256 = options.Matching("sha256", re.compile(r"[0-9a-fA-F]{64}"), "64 hexadecimal digits")
+_COLUMNS = ("fingerprint", "title", "not_after", "key", "owner", "issuer", "serial", "gone_at")
+
+
+@click.group()
+def certs() -> None:
+    """Certificates of the deployed inventory."""
+
+
+@certs.command(
+    "list",
+    epilog=options.example(
+        "perennial certs list --expiring 30d",
+        "perennial certs list --owner payments --key-algorithm RSA --json",
+        "perennial certs list --name shop.example.com --subtree",
+        "perennial certs list --issuer 'Example Root' --output csv",
+    ),
+)
+@click.option("--expiring", type=options.Duration(), metavar="30d|12h|4w", help="That end within 12h, 30d, 4w.")
+@click.option("--expired", is_flag=True, help="That have ended; with --expiring, both.")
+@click.option("--owner", help="Of one owner.")
+@click.option("--issuer", help="Whose issuer's name contains this.")
+@click.option("--key-algorithm", "key", help="With such a key: RSA, RSA-2048, EC, EC-256, Ed25519, ML-DSA-65.")
+@click.option("--signature", help="Signed so: sha256WithRSAEncryption, ecdsa-with-SHA256.")
+@click.option("--name", help="With this name; a wildcard is a name of its own.")
+@click.option("--subtree", is_flag=True, help="With --name: also every name below it.")
+@click.option("--public-key", type=_SHA256, help="With the public key of this SHA-256.")
+@click.option("--resource", help="At this ARN or host:port.")
+@click.option("--include-gone", is_flag=True, help="Also those that are nowhere any more.")
+@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@options.output(TABLE, JSON, CSV)
+@options.session
+def list_certificates(
+    output: str, limit: int | None, table_name: str | None, profile: str | None, region: str | None, **given: Any
+) -> None:
+    """List certificates, the earliest end first. All conditions given must hold."""
+    if given["subtree"] and not given["name"]:
+        raise click.UsageError("--subtree goes with --name")
+    from perennial.cli.deployed import inventory
+    from perennial.cli.selection import Conditions, select
+
+    if given["public_key"]:
+        given["public_key"] = given["public_key"].lower()
+    conditions = Conditions(now=datetime.now(UTC), **given)
+    _write(output, islice(select(inventory(table_name, profile, region), conditions), limit))
+
+
+def _write(output: str, found: Iterable[CertificateSummary]) -> None:
+    if output == TABLE:
+        _table(found)
+        return
+    from perennial.cli import csv_output, documents
+
+    rows = (_row(each) for each in found)
+    lines = csv_output.lines(_COLUMNS, rows) if output == CSV else documents.json_array(rows)
+    for line in lines:
+        print(line)
+
+
+def _row(summary: CertificateSummary) -> dict[str, Any]:
+    from perennial.cli.documents import time
+
+    times = {"not_after": time(summary.not_after), "gone_at": time(summary.gone_at)}
+    return {name: times.get(name, getattr(summary, name)) for name in _COLUMNS}
+
+
+def _table(found: Iterable[CertificateSummary]) -> None:
+    from perennial.cli.tables import MAX_ROWS, day, listing
+
+    shown = list(islice(found, MAX_ROWS + 1))
+    rows = [(each.title, day(each.not_after), each.key, each.owner, each.fingerprint[:16]) for each in shown[:MAX_ROWS]]
+    if rows:
+        listing(("Certificate", "Ends", "Key", "Owner", "Fingerprint"), rows, sys.stdout)
+        click.echo("One of them in full: perennial certs show FINGERPRINT", err=True)
+    else:
+        click.echo("No certificate fits.", err=True)
+    if len(shown) > MAX_ROWS:
+        click.echo(f"More than {MAX_ROWS}: --output json or csv shows all.", err=True)
+
+
+@certs.command(
+    epilog=options.example(
+        "perennial certs show 5a3d…64 hexadecimal digits",
+        "perennial certs show arn:aws:acm:eu-west-1:111111111111:certificate/1234 --json",
+        "perennial certs show www.example.com:443 --pem",
+    )
+)
+@click.argument("which", metavar="FINGERPRINT")
+@click.option("--pem", is_flag=True, help="Print the certificate itself.")
+@options.output(TABLE, JSON)
+@options.session
+def show(which: str, pem: bool, output: str, table_name: str | None, profile: str | None, region: str | None) -> None:
+    """All that is known of one certificate.
+
+    FINGERPRINT is the SHA-256 of the certificate, colons allowed; or the place where it is: an ARN or host:port.
+    """
+    from perennial.cli import deployed, record
+
+    stored = deployed.inventory(table_name, profile, region)
+    fingerprint = _fingerprint(stored, which)
+    found = stored.show(fingerprint)
+    if found is None:
+        raise NotFound(f"{fingerprint} is not in the inventory")
+    if pem:
+        lines: Iterator[str] = record.pem(found.certificate)
+    elif output == JSON:
+        lines = record.json_lines(found)
+    else:
+        lines = record.text(found, _titles(stored))
+    for line in lines:
+        print(line)
+
+
+def _titles(inventory: Inventory) -> Callable[[str], str | None]:
+    """What another certificate of the inventory is called."""
+
+    def title(fingerprint: str) -> str | None:
+        found = inventory.certificate_and_owner(fingerprint)
+        return found[0].title if found else None
+
+    return title
+
+
+def _fingerprint(inventory: Inventory, which: str) -> str:
+    text = which.replace(":", "").lower()
+    if _FINGERPRINT.fullmatch(text):
+        return text
+    if ":" not in which:
+        raise InvalidInput(f"{which[:100]!r} is neither a fingerprint of 64 hexadecimal digits, an ARN nor host:port")
+    found = inventory.certificate_of_place(which)
+    if found is None:
+        raise NotFound(f"no certificate is known at {which[:300]}")
+    return found

@@ -1,0 +1,54 @@
+"""Discovery: calls to AWS, units of the table, bytes in S3, memory and CPU of scans, and what questions read.
+
+Counted on the local cloud, with the table on DynamoDB Local where Java and Maven are present. The clients' pacing is
+off in counted scans. Prowler and Cloud Custodian run side by side where they are on PATH or named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Iterator
+
+from benches.report import Result
+
+PARTS = ("scans", "quick", "facts", "questions")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The bench's own options."""
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part, repeatable; default: all")
+    parser.add_argument("--sizes", type=_sizes, default=(1_000, 10_000, 100_000), metavar="N,…", help="of the scans")
+    parser.add_argument("--questions", type=int, metavar="N", help="certificates in the larger inventory that is asked")
+    parser.add_argument("--prowler", default=shutil.which("prowler"), metavar="PATH", help="Prowler's command")
+    parser.add_argument("--custodian", default=shutil.which("custodian"), metavar="PATH", help="Custodian's command")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(each) for each in text.split(","))
+
+
+def run(options: argparse.Namespace) -> Iterator[Result]:
+    """Every part that was asked for, on one local cloud of the bench's own."""
+    from local_cloud.cloud import Cloud
+
+    from benches import facts, questions, quick, scans, table
+
+    parts = options.part or PARTS
+    if "facts" in parts:
+        yield from facts.run()
+    cloud = Cloud.named(f"bench-{os.getpid()}")
+    cloud.start()
+    try:
+        if "quick" in parts:
+            yield from quick.run(cloud, {"prowler": options.prowler, "custodian": options.custodian})
+        if "scans" in parts:
+            with table.tables(cloud.env()) as environment:
+                yield from scans.run(cloud, environment, options.sizes)
+        if "questions" in parts:
+            with table.tables(cloud.env()) as environment:
+                yield from questions.run(environment, options.questions)
+    finally:
+        cloud.stop()
+        shutil.rmtree(cloud.directory, ignore_errors=True)

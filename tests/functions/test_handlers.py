@@ -1,0 +1,137 @@
+"""Handlers parse, call one library function, and return what it says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from perennial.manifest import Scope
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+DEADLINE = NOW + timedelta(seconds=240)  # five minutes less the one to finish
+SCOPE = "111122223333/eu-central-1/acm"
+FAILURE = {"Error": "Throttled", "Cause": "{}"}
+DEPLOYMENT = SimpleNamespace(clock=lambda: NOW)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One handler: its file, the library function it calls, its event, and what it passes on."""
+
+    module: str
+    calls: str
+    event: Mapping[str, Any]
+    passes: Mapping[str, Any]
+    answer: Mapping[str, Any]
+
+
+RUN = {"run": "r1"}
+CASES = [
+    Case(
+        "discovery.plan", "discovery.plan", RUN | {"input": {}}, RUN | {"scopes": None, "now": NOW}, RUN | {"scopes": 3}
+    ),
+    Case(
+        "discovery.plan",
+        "discovery.plan",
+        RUN | {"input": {"scopes": [SCOPE]}},
+        RUN | {"scopes": [SCOPE], "now": NOW},
+        RUN | {"scopes": 1},
+    ),
+    Case(
+        "discovery.scan",
+        "discovery.scan_scope",
+        RUN | {"scope": SCOPE},
+        RUN | {"scope": Scope.of(SCOPE), "now": NOW, "deadline": DEADLINE},
+        {"scope": SCOPE, "status": "complete", "reason": None, "changes": 2},
+    ),
+    Case(
+        "discovery.abandon",
+        "discovery.abandon",
+        RUN | {"scope": SCOPE, "error": FAILURE},
+        RUN | {"scope": Scope.of(SCOPE), "error": FAILURE, "now": NOW},
+        {"scope": SCOPE, "status": "incomplete", "reason": "throttled", "changes": 0},
+    ),
+    Case(
+        "discovery.collect",
+        "discovery.collect",
+        RUN | {"started_at": NOW.isoformat()},
+        RUN | {"started_at": NOW, "now": NOW},
+        RUN | {"scopes": 3, "complete": 2, "incomplete": 1},
+    ),
+    Case(
+        "assessment.assess",
+        "publishing.assess_due",
+        {"shard": 2},
+        {"shard": 2, "now": NOW, "deadline": DEADLINE},
+        {"assessed": 5, "remaining": False},
+    ),
+    Case(
+        "assessment.publish",
+        "publishing.publish_due",
+        {},
+        {"now": NOW, "deadline": DEADLINE},
+        {"published": 5, "failed": 0, "remaining": False},
+    ),
+    Case("dispatch.tick", "dispatch.tick", {}, {}, {"started": ["assess-1"]}),
+    Case("dispatch.event", "dispatch.receive", {"id": "1", "source": "aws.acm"}, {}, {"scopes": [SCOPE]}),
+]
+
+
+def _context() -> Any:
+    return SimpleNamespace(
+        function_name="perennial",
+        memory_limit_in_mb=512,
+        invoked_function_arn="arn:aws:lambda:eu-central-1:111122223333:function:perennial",
+        aws_request_id="00000000-0000-0000-0000-000000000000",
+        get_remaining_time_in_millis=lambda: 300_000,
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.module)
+def test_handler_calls_the_library(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler passes its event on, typed, and returns the library's answer, which Step Functions can carry."""
+    module = import_module(f"functions.{case.module}")
+    library, name = case.calls.split(".")
+    called: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def record(*arguments: Any, **named: Any) -> Mapping[str, Any]:
+        called.append((arguments, named))
+        return case.answer
+
+    monkeypatch.setattr(module, "deployment", lambda: DEPLOYMENT)
+    monkeypatch.setattr(import_module(f"perennial.{library}"), name, record)
+    answer = module.handler(dict(case.event), _context())
+
+    ((arguments, named),) = called
+    assert arguments[0] is DEPLOYMENT
+    assert named == case.passes
+    assert json.loads(json.dumps(answer)) == case.answer
+
+
+def test_nothing_is_made_at_import() -> None:
+    """Importing every handler makes no client, and loads neither the tracing library nor the table's."""
+    files = sorted(file.relative_to(ROOT).with_suffix("") for file in ROOT.glob("functions/*/*.py"))
+    modules = [".".join(file.parts) for file in files]
+    unwanted = ("boto3", "pynamodb", "acme", "aws_xray_sdk")
+    program = f"""
+import importlib, sys
+for module in {modules!r}:
+    importlib.import_module(module)
+print([each for each in {unwanted!r} if each in sys.modules])
+"""
+    path = f"{ROOT / 'layers' / 'perennial' / 'python'}:{ROOT}"
+    result = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
