@@ -206,6 +206,7 @@ class PerennialHub(cdk.Stack):
         tick = self._dispatch.tick
         self._may_use_table(tick)
         self._may_use_table(self._dispatch.event)
+        self._may_read_settings(self._dispatch.event)
         tick.may(["dynamodb:Query"], self._inventory.index_arns)
         tick.may(["states:StartExecution"], [self.discovery.state_machine_arn, self.assessment.state_machine_arn])
         tick.may(["states:ListExecutions"], [self.assessment.state_machine_arn])

@@ -305,7 +305,7 @@ class ExampleEstate:
             not_after=self.now - DAY,
         )
         impostor = build(
-            "Example Corp Issuing CA", ca=True, key="EC-384#impostor", not_before=self.now - DAY, not_after=self.now + DAY
+            "Example Corp Issuing CA", ca=True, key="EC-384#impostor", not_before=self.now - DAY, not_after=self.now + 90 * DAY
         )
         served = [
             (self.leaf("localhost", 50), (self.issuing,)),

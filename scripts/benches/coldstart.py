@@ -45,8 +45,8 @@ def run(options: argparse.Namespace) -> Iterator[Result]:
 
 def handlers() -> list[str]:
     """The importable names of all handler modules: `discovery.scan` for functions/discovery/scan.py."""
-    files = FUNCTIONS.glob("*/*.py")
-    return sorted(f"{file.parent.name}.{file.stem}" for file in files if file.stem != "__init__")
+    files = (file.relative_to(FUNCTIONS) for file in FUNCTIONS.glob("**/*.py") if file.stem != "__init__")
+    return sorted(".".join(file.with_suffix("").parts) for file in files)
 
 
 def best(names: Sequence[str], repeat: int) -> tuple[dict[str, float], dict[str, int]]:

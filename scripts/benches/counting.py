@@ -40,7 +40,7 @@ class Counts:
         with self._lock:
             self.calls[event_name.removeprefix("before-send.")] += 1
             if event_name.endswith(".s3.PutObject"):
-                self.put_bytes += _size(request.body)
+                self.put_bytes += _size(request.headers)
 
     def _answered(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
         units = _units(parsed)
@@ -60,18 +60,12 @@ def _ask_for_units(params: dict[str, Any], model: Any, **_: Any) -> None:
 
 def _units(parsed: dict[str, Any]) -> float:
     told = parsed.get("ConsumedCapacity", ())
-    return sum(each["CapacityUnits"] for each in ([told] if isinstance(told, dict) else told))
+    return sum(float(each["CapacityUnits"]) for each in ([told] if isinstance(told, dict) else told))
 
 
-def _size(body: Any) -> int:
-    if isinstance(body, bytes):
-        return len(body)
-    if body is None:
-        return 0
-    here = body.tell()
-    size = body.seek(0, 2)
-    body.seek(here)
-    return int(size) - int(here)
+def _size(headers: Any) -> int:
+    """The bytes of a body; without the marks of its chunks where it is sent in such."""
+    return int(headers.get("X-Amz-Decoded-Content-Length") or headers.get("Content-Length") or 0)
 
 
 def everywhere() -> Counts:

@@ -19,21 +19,21 @@ PARTS = ("scans", "quick", "facts", "questions")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The bench's own options."""
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part, repeatable; default: all")
-    parser.add_argument("--sizes", type=_sizes, default=(1_000, 10_000, 100_000), metavar="N,…", help="of the scans")
+    parser.add_argument("--sizes", type=sizes, default=(1_000, 10_000, 100_000), metavar="N,…", help="of the scans")
     parser.add_argument("--questions", type=int, metavar="N", help="certificates in the larger inventory that is asked")
     parser.add_argument("--prowler", default=shutil.which("prowler"), metavar="PATH", help="Prowler's command")
     parser.add_argument("--custodian", default=shutil.which("custodian"), metavar="PATH", help="Custodian's command")
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def sizes(text: str) -> tuple[int, ...]:
+    """The sizes in a text like 1000,10000."""
     return tuple(int(each) for each in text.split(","))
 
 
 def run(options: argparse.Namespace) -> Iterator[Result]:
     """Every part that was asked for, on one local cloud of the bench's own."""
-    from local_cloud.cloud import Cloud
-
     from benches import facts, questions, quick, scans, table
+    from local_cloud.cloud import Cloud
 
     parts = options.part or PARTS
     if "facts" in parts:

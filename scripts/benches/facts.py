@@ -37,6 +37,7 @@ def run() -> Iterator[Result]:
 def _roots() -> list[bytes]:
     """certifi's roots, as far as both take them whole."""
     import certifi
+
     from perennial.certificate import ders, parse
 
     return [der for der in ders(certifi.contents()) if not parse(der).problems]
@@ -108,9 +109,7 @@ def _readers() -> dict[type[Any], Callable[[Any], Any]]:
         x509.AuthorityInformationAccess: lambda value: [
             (each.access_method.dotted_string, each.access_location.value) for each in value
         ],
-        x509.CRLDistributionPoints: lambda value: [
-            name.value for point in value for name in point.full_name or ()
-        ],
+        x509.CRLDistributionPoints: lambda value: [name.value for point in value for name in point.full_name or ()],
         x509.CertificatePolicies: lambda value: [each.policy_identifier.dotted_string for each in value],
         x509.PrecertificateSignedCertificateTimestamps: len,
     }

@@ -14,11 +14,12 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-from certificates import Built, build, pem
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from certificates import Built, build, pem
 from local_cloud.cloud import Cloud
 
 KEYS = 8

@@ -1,8 +1,8 @@
 """An inventory of any size, made of the items that scans write, with groups whose size is known.
 
 The DER is a placeholder, as no question reads it. Groups of each of `ANSWERS` certificates share an owner, an issuer, a
-key, a signature, a public key, a name, a load balancer and the month of their end; all others share other values among
-them, so that they are in the way of an index that would be read in part.
+key, a signature, a public key, a name, a load balancer, the month of their end and the severity of a finding; all
+others share other values among them, so that they are in the way of an index that would be read in part.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from perennial.certificate import Certificate
+from perennial.checks.interface import Severity
 from perennial.inventory import conversion
 from perennial.inventory.items import Item
 from perennial.manifest import Role, Sighting
@@ -20,7 +21,7 @@ from perennial.manifest import Role, Sighting
 ANSWERS = (10, 100, 1_000)  # certificates in each group
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 OTHERS = timedelta(days=400)  # from NOW to the first end of one in no group
-NAMED_EVERY = 10  # of those in no group, how many have their names and places in the table too
+NAMED_EVERY = 100  # of those in no group, every hundredth has its names, places and findings in the table too
 PLACEHOLDER = bytes(900)
 
 
@@ -32,7 +33,7 @@ class Group:
 
     @property
     def since(self) -> datetime:
-        """The first day of the month in which those of a numbered group end."""
+        """When the first of a numbered group ends; the others of it follow within a day."""
         month = ANSWERS.index(int(self.label)) + 1 if self.label.isdigit() else 0
         return NOW + timedelta(days=60 * month)
 
@@ -61,6 +62,10 @@ class Group:
         return f"shared-{self.label}.example.com"
 
     @property
+    def severity(self) -> Severity:
+        return list(Severity)[ANSWERS.index(int(self.label))] if self.label.isdigit() else Severity.INFORMATIONAL
+
+    @property
     def resource(self) -> str:
         return f"arn:aws:elasticloadbalancing:eu-west-1:111111111111:listener/app/{self.label}/1/2"
 
@@ -82,6 +87,7 @@ def _items(number: int, group: Group, *, all_of_it: bool) -> Iterator[Item]:
     if all_of_it:
         yield from conversion.name_items(certificate)
         yield _sighting_item(certificate, group)
+        yield _finding_item(certificate, group)
 
 
 def _certificate(number: int, group: Group) -> Certificate:
@@ -128,6 +134,31 @@ def _sighting_item(certificate: Certificate, group: Group) -> Item:
         resource=listener,
         holder=arn,
         first_seen="2026-11-01T12:00:00Z",
+    )
+
+
+def _finding_item(certificate: Certificate, group: Group) -> Item:
+    place = f"arn:aws:acm:eu-west-1:111111111111:certificate/{(certificate.fingerprint or '')[:36]}"
+    identity = _hash(f"finding {place}")[:32]
+    return Item(
+        conversion.place_key(place),
+        f"{conversion.FINDING}{identity}",
+        kind="finding",
+        check="expiry.soon",
+        severity=str(group.severity),
+        title="The certificate expires soon: past the second expiry threshold",
+        detail="Valid from 2026-10-01 until 2026-12-30.",
+        remediation="Renew the certificate and put the new one in place. " * 4,
+        scope="111111111111/eu-west-1/acm",
+        place=place,
+        location=place,
+        resource=place,
+        subject=certificate.title,
+        fingerprint=certificate.fingerprint,
+        state="open",
+        opened_at="2026-11-01T12:00:00Z",
+        updated_at="2026-11-01T12:00:00Z",
+        finding_key=conversion.sharded(str(group.severity), identity),
     )
 
 

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from benches import fleet
 from certificates import build, pem
 from local_cloud.cloud import Cloud
-
-from benches import fleet
 
 BALANCERS, DOMAINS, SERVER_CERTIFICATES = 20, 10, 20
 EACH = 3  # certificates of a listener
@@ -65,7 +64,9 @@ def _server_certificates(cloud: Cloud) -> None:
     client = cloud.client("iam")
     begin = datetime.now(UTC).replace(microsecond=0)
     for number in range(SERVER_CERTIFICATES):
-        leaf = build(f"classic{number}.example.com", not_before=begin, not_after=begin + 90 * fleet.DAY, issuer=fleet.authority())
+        leaf = build(
+            f"classic{number}.example.com", not_before=begin, not_after=begin + 90 * fleet.DAY, issuer=fleet.authority()
+        )
         client.upload_server_certificate(
             ServerCertificateName=f"classic{number}",
             CertificateBody=leaf.pem,

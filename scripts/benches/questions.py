@@ -13,7 +13,7 @@ from typing import Any
 from benches import child, table
 from benches.report import Result, machine, say
 
-FLEETS = {True: 1_000_000, False: 10_000}  # with DynamoDB Local, without
+FLEETS = {True: 200_000, False: 10_000}  # with DynamoDB Local, without
 SMALLER = 10  # the other fleet is a tenth
 MEASURE = "benches.questions_process"
 
@@ -36,9 +36,7 @@ def _asked(environment: Mapping[str, str], size: int) -> dict[str, Any]:
     return found
 
 
-def _figures(
-    question: str, large: Mapping[str, float], small: Mapping[str, float], size: int
-) -> Iterator[Result]:
+def _figures(question: str, large: Mapping[str, float], small: Mapping[str, float], size: int) -> Iterator[Result]:
     """`large` and `small`: certificates in the answer -> read units."""
     least, *_, most = sorted(large, key=int)
     for answer, units in large.items():

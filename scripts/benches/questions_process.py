@@ -65,6 +65,7 @@ def _questions(ask: Any) -> dict[str, Callable[[Group], Iterable[object]]]:
         "with a public key": lambda group: ask.with_public_key(group.public_key),
         "with a name": lambda group: ask.named(group.name),
         "at a resource": lambda group: ask.at_resource(group.resource),
+        "findings of a severity": lambda group: ask.findings([group.severity]),
     }
 
 

@@ -91,6 +91,7 @@ def _await_answer(process: subprocess.Popen[bytes], port: int) -> None:
 def made(environment: Mapping[str, str], name: str) -> Any:
     """Create the inventory's table and its indexes; returns a client for it."""
     import boto3
+
     from inventory_table import create_table
 
     url = environment.get("AWS_ENDPOINT_URL_DYNAMODB", environment["AWS_ENDPOINT_URL"])

@@ -59,7 +59,7 @@ def deploy_hub(stage: Stage) -> None:
     app = App(stage.cloud.directory.parent.parent, context={"config": str(path)})
     stage.outputs = deploy(stage.cloud, app, HUB_ACCOUNT, REGION)["PerennialHub"]
     stage.say(f"PerennialHub in {HUB_ACCOUNT}: table {stage.outputs['TableName']}")
-    member = App(app.directory, context={**app.context, "hub": stage.outputs["BusArn"]})
+    member = App(app.directory, context={**app.context, "hub": stage.outputs["BusArn"], "region": REGION})
     deploy(stage.cloud, member, MEMBER_ACCOUNT, REGION)
     stage.say(f"PerennialMember in {MEMBER_ACCOUNT}: two roles, and rules that forward events")
     queue = stage.client("sqs").create_queue(QueueName="demo-alerts")["QueueUrl"]
@@ -112,7 +112,7 @@ def first(stage: Stage) -> None:
     stage.act("Discovery, through Step Functions")
     execute(stage, "first")
     listed = json.loads(stage.command("scopes", "--json", show=0))
-    states = Counter(scope["status"] for scope in listed["scopes"])
+    states = Counter(scope["status"] for scope in listed)
     stage.expect(set(states) == {"complete"}, f"{sum(states.values())} scopes, all complete")
     stage.act("The inventory")
     stage.command("certs", "list", "--expiring", "30d")
@@ -152,7 +152,7 @@ def again(stage: Stage) -> None:
             stage.say(f"{label}: {each['Title']} · {each['Resources'][0]['Details']['Other']['Certificate']}")
     stage.expect(bool(archived), f"{len(archived)} findings resolved, {len(opened)} opened, the others untouched")
     fingerprint = json.loads(stage.command("certs", "list", "--name", stage.estate.attached_name, "--json", show=0))
-    stage.command("certs", "show", fingerprint["certificates"][-1]["fingerprint"], show=24)
+    stage.command("certs", "show", fingerprint[-1]["fingerprint"], show=24)
 
 
 def count_calls(stage: Stage, name: str) -> dict[str, int]:
@@ -172,5 +172,5 @@ def without_deployment(stage: Stage) -> None:
     full = json.loads(stage.command("scan", *regions, "--full", "--json", "--fail-on", "high", exit_codes=(1,), show=0))
     stage.expect(quick["complete"] and full["complete"], "complete, quick and full")
     stage.say(f"quick: {len(quick['findings'])} findings; full: {len(full['findings'])} findings, exit code 1 by --fail-on high")
-    expired = {each["subject"] for each in full["findings"] if each["check"] == "expiry.expired"}
+    expired = {each["certificate"] for each in full["findings"] if each["check"] == "expiry.expired"}
     stage.expect("expired.example.com" in expired, "the expired certificate is found without a deployment too")

@@ -216,6 +216,28 @@ def accept_metric_math_alarms() -> None:
     replace(module, "_cw_metric_alarm_record", record_either)
 
 
+def resolve_pseudo_parameters() -> None:
+    """Let ``Conditions`` compare ``AWS::Region``, ``AWS::AccountId`` and ``AWS::Partition``, as CloudFormation does.
+
+    ministack takes such a ``Ref`` there for its own name, so that a condition on the region never holds, and whatever
+    depends on it is silently left out of the stack.
+    """
+    hook, package, name = "resolve_pseudo_parameters", "ministack.services.cloudformation", "_evaluate_conditions"
+    evaluate = part(hook, f"{package}.engine", name)
+    account = part(hook, "ministack.core.responses", "get_account_id")
+    region = part(hook, "ministack.core.responses", "get_region")
+
+    @wraps(evaluate)
+    def evaluate_with_pseudo_parameters(template: dict[str, Any], params: dict[str, Any]) -> dict[str, bool]:
+        known = {"AWS::Region": region(), "AWS::AccountId": account(), "AWS::Partition": "aws"}
+        pseudo = {parameter: {"Value": value} for parameter, value in known.items()}
+        return dict(evaluate(template, {**pseudo, **params}))
+
+    for module in ("engine", "changesets", "handlers", "stacks"):  # each but the first has imported it by name
+        part(hook, f"{package}.{module}", name)
+        replace(f"{package}.{module}", name, evaluate_with_pseudo_parameters)
+
+
 def add_resource_types() -> None:
     """Let CloudFormation create the resource types of `resources`, and keep them in the services that answer for them.
 
@@ -239,6 +261,7 @@ HOOKS: tuple[Callable[[], None], ...] = (
     refuse_missing_roles,
     deliver_to_other_buses,
     accept_metric_math_alarms,
+    resolve_pseudo_parameters,
     add_resource_types,
     tagging.tag_fakes,
     *workflow_hooks.HOOKS,

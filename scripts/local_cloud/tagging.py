@@ -30,14 +30,22 @@ def tag_fakes() -> None:
 
 
 def _certificates() -> Tagged:
-    for each in fake("acm").state(*here()).certificates.values():
-        if each.tags:
-            yield each.arn, _listed(each.tags)
+    state = _state("acm")
+    yield from _tagged(state.certificates if state else {})
 
 
 def _load_balancers() -> Tagged:
-    state = fake("elbv2").state(*here())
-    for each in (*state.load_balancers.values(), *state.listeners.values(), *state.trust_stores.values()):
+    state = _state("elbv2")
+    yield from _tagged({**state.load_balancers, **state.listeners, **state.trust_stores} if state else {})
+
+
+def _state(service: str) -> Any:
+    """A fake's state, without the fakes' lock: this runs on the event loop, and who holds the lock may wait for it."""
+    return fake(service)._states.get(here())
+
+
+def _tagged(resources: dict[str, Any]) -> Tagged:
+    for each in list(resources.values()):
         if each.tags:
             yield each.arn, _listed(each.tags)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local_cloud.cloud import Cloud
+
+sys.path.append(str(Path(__file__).parent))  # for `deployed`, which the tests of the deployed hub share
+
+from deployed import Hub, deployed_hub  # noqa: E402
 
 WAIT_SCALE = "0.1"
 """How much of a state machine's waits and retry intervals is really waited."""
@@ -34,3 +39,14 @@ def idle_cloud(tmp_path: Path) -> Iterator[Cloud]:
     yield made
     made.stop()
     shutil.rmtree(made.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """PerennialHub and PerennialMember in a local cloud of their own, which takes some seconds to deploy.
+
+    Mark what uses it with `@pytest.mark.xdist_group("hub")`, so that it is deployed once. Each test begins with
+    `hub.clear()` and has certificates in regions and under names of its own.
+    """
+    with deployed_hub(tmp_path_factory.mktemp("hub")) as made:
+        yield made

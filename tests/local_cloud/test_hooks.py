@@ -18,6 +18,9 @@ from local_cloud import hooks, resources
 from local_cloud.cloud import MEMBER_ACCOUNT, SCRIPTS, Cloud
 from local_cloud.patching import TESTED_VERSION, HookLostError
 
+PSEUDO_PARAMETERS = {"Region": "eu-west-1", "AccountId": MEMBER_ACCOUNT, "Partition": "aws"}
+QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "unconditional"}}
+
 
 def test_installed_ministack_takes_every_hook() -> None:
     """The installed ministack takes all hooks; the message of a failure names the hook and what to do."""
@@ -113,3 +116,19 @@ def test_parallel_state_in_jsonata(cloud: Cloud) -> None:
 def test_succeed_state_has_an_output(cloud: Cloud) -> None:
     """The Output of a Succeed state is the output of the execution."""
     assert execute(cloud, "succeed", {"Done": {"Type": "Succeed", "Output": {"n": "{% 1 + 1 %}"}}}) == {"n": 2}
+
+
+@pytest.mark.local_cloud
+def test_condition_on_the_region_and_account_holds_there_only(cloud: Cloud) -> None:
+    """A resource under a condition on region, account and partition is made in that region and in no other."""
+    here = [{"Fn::Equals": [{"Ref": f"AWS::{name}"}, value]} for name, value in PSEUDO_PARAMETERS.items()]
+    topic = {"Type": "AWS::SNS::Topic", "Condition": "Here", "Properties": {"TopicName": "conditional"}}
+    template = {"Conditions": {"Here": {"Fn::And": here}}, "Resources": {"Topic": topic, "Always": QUEUE}}
+    for region, expected in (("eu-west-1", 1), ("us-east-1", 0)):
+        formation = cloud.client("cloudformation", MEMBER_ACCOUNT, region)
+        formation.create_stack(StackName="conditional", TemplateBody=json.dumps(template))
+        formation.get_waiter("stack_create_complete").wait(
+            StackName="conditional", WaiterConfig={"Delay": 0.1, "MaxAttempts": 300}
+        )
+        topics = cloud.client("sns", MEMBER_ACCOUNT, region).list_topics()["Topics"]
+        assert sum(each["TopicArn"].endswith(":conditional") for each in topics) == expected, region

@@ -7,6 +7,9 @@ from datetime import datetime
 
 from perennial.checks.interface import Check, Subject, Verdict
 from perennial.findings import Finding
+from perennial.manifest import Sighting
+
+MAX_SUBJECT = 300  # characters of what a certificate is called
 
 
 def assess(subject: Subject, checks: Mapping[str, Check], now: datetime) -> tuple[Finding, ...]:
@@ -30,6 +33,12 @@ def again(subject: Subject, checks: Mapping[str, Check], now: datetime) -> datet
     return min((time for time in times if time is not None), default=None)
 
 
+def public(sighting: Sighting) -> bool | None:
+    """Whether the certificate chains to a publicly trusted root: as its chain shows, or because Amazon's public CA
+    issued it, which ACM says by its type. None: unknown."""
+    return True if sighting.attributes.get("type") == "AMAZON_ISSUED" else sighting.attributes.get("public")
+
+
 def _finding(check: Check, verdict: Verdict, subject: Subject, now: datetime) -> Finding:
     sighting = verdict.sighting or subject.sighting
     certificate = subject.certificate
@@ -43,7 +52,7 @@ def _finding(check: Check, verdict: Verdict, subject: Subject, now: datetime) ->
         place=subject.sighting.location,
         location=sighting.location,
         resource=sighting.resource,
-        subject=certificate.title if certificate else sighting.location,
+        subject=(certificate.title if certificate else sighting.location)[:MAX_SUBJECT],
         fingerprint=certificate.fingerprint if certificate else None,
         not_after=certificate.not_after if certificate else None,
         owner=subject.owner,

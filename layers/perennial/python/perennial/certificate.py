@@ -106,15 +106,14 @@ def broken_blocks(pem: bytes | str) -> list[str]:
 def _blocks(pem: bytes | str) -> Iterator[tuple[bytes, str | None]]:
     text = pem.encode("utf-8", "surrogatepass") if isinstance(pem, str) else pem
     for number, match in enumerate(_PEM.finditer(text), start=1):
+        problem = None if match["end"] else "its END line is missing"
         try:
             der = base64.b64decode(b"".join(match["body"].split()), validate=True)
         except binascii.Error as error:
-            yield b"", f"block {number}: {error}"
+            yield b"", f"block {number}: {problem or error}"
             continue
-        if match["end"] is None:
-            yield b"", f"block {number}: its END line is missing"
-        elif not der:
-            yield b"", f"block {number}: it is empty"
+        if problem or not der:
+            yield b"", f"block {number}: {problem or 'it is empty'}"
         else:
             yield (_without_trust(der) if match["kind"] == b"TRUSTED " else der), None
 

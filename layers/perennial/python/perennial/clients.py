@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from perennial.errors import (
     AccessDenied,
@@ -77,6 +79,11 @@ DISABLED = frozenset(
         "SubscriptionRequiredException",
     }
 )
+HOMES = {  # partition -> the region of IAM, CloudFront and their tags; others have their global services in any region
+    "aws": "us-east-1",
+    "aws-cn": "cn-northwest-1",
+    "aws-us-gov": "us-gov-west-1",
+}
 UNREACHED = frozenset({"HTTPClientError", "ConnectionError", "IncompleteReadError", "MetadataRetrievalError"})
 NO_CREDENTIALS = frozenset(
     {
@@ -131,6 +138,11 @@ class Clients:
         """The same session in another region."""
         return Clients(self.session, region)
 
+    def at_home(self) -> Clients:
+        """The same session where the partition has its global services."""
+        region = self.region or "us-east-1"
+        return self.at(HOMES.get(self.session.get_partition_for_region(region), region))
+
     def assume(self, account: str, role_name: str, external_id: str = "") -> Clients:
         """The same region, as a role of another account. The session's name tells CloudTrail who it was.
 
@@ -174,14 +186,33 @@ def _wait(pace: Pace, **_: Any) -> None:
     time.sleep(pace.delay())
 
 
+@contextmanager
+def meant(doing: str) -> Iterator[None]:
+    """Raise what AWS's errors mean in the block, also those that pynamodb raises: it has them as their cause.
+
+    Raises: PerennialError.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except PerennialError:
+        raise
+    except Exception as error:
+        told = error if isinstance(error, ClientError | BotoCoreError) else error.__cause__
+        if not isinstance(told, ClientError | BotoCoreError):
+            raise
+        raise meaning(told, doing) from error
+
+
 def meaning(error: ClientError | BotoCoreError, doing: str) -> PerennialError:
     """What an AWS error means to a workflow; `doing` names the call, as "acm:ListCertificates in eu-west-1"."""
-    response: dict[str, Any] = getattr(error, "response", {})
-    if "Error" not in response:
+    response: Any = getattr(error, "response", None)  # HTTPClientError has one that is None
+    if not isinstance(response, dict):
         return _without_answer(error, doing)
-    code = str(response["Error"].get("Code", "Unknown"))
+    code = str(response.get("Error", {}).get("Code", "Unknown"))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    text = f"{doing}: {code}: {_QUOTED.sub('the value ', str(response['Error'].get('Message', '')))[:300]}"
+    text = f"{doing}: {code}: {_QUOTED.sub('the value ', str(response.get('Error', {}).get('Message', '')))[:300]}"
     if code in THROTTLING or status == 429:
         return Throttled(text)
     if code in DENIED:
@@ -200,8 +231,23 @@ def _without_answer(error: Exception, doing: str) -> PerennialError:
     credentials and regions are told; others are not, as those about parameters quote the request."""
     kinds = {each.__name__ for each in type(error).__mro__}
     name = type(error).__name__
+    if name == "EndpointConnectionError" and not runs_at(getattr(error, "kwargs", {}).get("endpoint_url", "")):
+        return RegionDisabled(f"{doing}: AWS does not run this service in this region")
     if kinds & UNREACHED:
         return Unavailable(f"{doing}: {name}: {str(error)[:300]}")
     if kinds & NO_CREDENTIALS:
         return AccessDenied(f"{doing}: {name}: {str(error)[:300]}")
     return ServiceRefused(f"{doing}: {name}" + (f": {str(error)[:300]}" if "Region" in name else ""))
+
+
+def runs_at(url: str) -> bool:
+    """Whether AWS runs a service in the region of an endpoint (`https://acm-pca.eu-west-1.amazonaws.com`), as far as
+    botocore's data knows; True for any other endpoint. The data may be older than a region: ask only where the endpoint
+    cannot be reached."""
+    from botocore.session import get_session
+
+    prefix, region = [*(urlsplit(url).hostname or "").split("."), "", ""][:2]
+    for partition in get_session().get_data("endpoints")["partitions"]:
+        if region in partition["regions"] and prefix in partition["services"]:
+            return region in partition["services"][prefix]["endpoints"]
+    return True

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from perennial import errors
 from perennial.certificate import Certificate
-from perennial.clients import Clients, meaning
+from perennial.clients import Clients, meaning, meant
 from perennial.deployment import Deployment
 from perennial.inventory.records import RunRecord, ScopeRecord, ScopeStatus
 from perennial.manifest import Scope, Seen, Sighting, begun, difference
@@ -25,9 +25,10 @@ from perennial.scanners import scanner, scanners, sources
 from perennial.scanners.interface import GLOBAL, Reading, Scanner
 
 BATCH = 200  # certificates kept at once
-MAX_SCOPES = 10_000  # children of one Distributed Map
+MAX_SCOPES = 50_000  # of one Distributed Map: the outputs of all its children, "{}" each, must fit into 256 KB
 
 
+@meant("discovery: plan")
 def plan(deployment: Deployment, *, run: str, scopes: Sequence[str] | None, now: datetime) -> dict[str, Any]:
     """Decide what a run scans, and put it where the workflow's map reads it.
 
@@ -35,7 +36,7 @@ def plan(deployment: Deployment, *, run: str, scopes: Sequence[str] | None, now:
     be listed.
     """
     try:
-        planned = [_valid(key) for key in scopes] if scopes else list(_everything(deployment))
+        planned = [_valid(key) for key in dict.fromkeys(scopes)] if scopes else list(_everything(deployment))
     except (ClientError, BotoCoreError) as error:
         raise meaning(error, _doing("plan", error)) from error
     if len(planned) > MAX_SCOPES:
@@ -83,8 +84,13 @@ def accounts(deployment: Deployment) -> list[str]:
     listed: Iterable[str] = settings.accounts or (deployment.account,)
     if settings.organization:
         pages = deployment.clients("organizations").get_paginator("list_accounts").paginate()
-        listed = [each["Id"] for page in pages for each in page["Accounts"] if each["Status"] == "ACTIVE"]
+        listed = [each["Id"] for page in pages for each in page["Accounts"] if _active(each)]
     return sorted(set(listed), key=lambda account: (account != deployment.account, account))
+
+
+def _active(account: Mapping[str, Any]) -> bool:
+    """`Status` is what `State` was called until 2026-09, when AWS retired it."""
+    return account.get("State", account.get("Status")) == "ACTIVE"
 
 
 def _regions(deployment: Deployment, account: str) -> tuple[str, ...]:
@@ -116,6 +122,7 @@ class _OutOfTime(Exception):
     """The function's time ends; what was read is kept and the workflow goes on."""
 
 
+@meant("discovery: scan")
 def scan_scope(deployment: Deployment, *, run: str, scope: Scope, now: datetime, deadline: datetime) -> dict[str, Any]:
     """Scan one scope once.
 
@@ -153,7 +160,6 @@ def _scan(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime, dead
     """Read, compare, apply, and put the manifest. Returns the number of changes."""
     scan.before, etag = deployment.manifests.load(scope)
     scan.unsure = deployment.manifests.load_partial(scope)
-    interrupted = bool(scan.unsure)
     known = {**scan.before, **{each.location: each for each in scan.unsure}}
     for seen in scanner(scope.source).scan(_reading(deployment, scope, known, now)):
         _take(deployment, scan, seen, now)
@@ -161,15 +167,30 @@ def _scan(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime, dead
             raise _OutOfTime
     _keep(deployment, scan, now)
     change = difference(scan.before, scan.seen, scan.unsure)
-    if change:
+    begun_as = None
+    if change:  # as it is wherever something is unsure
         scan.unsure = begun(scan.unsure, change.touched)
-        deployment.manifests.save_partial(scope, scan.unsure, now)
+        begun_as = deployment.manifests.save_partial(scope, scan.unsure, now)
         deployment.inventory.apply(scope, change, now)
     if change or etag is None:
-        deployment.manifests.save(scope, scan.seen.values(), now, etag)
-    if change or interrupted:
-        deployment.manifests.drop_partial(scope)
+        _save(deployment, scope, scan, now, etag)
+    if change:
+        deployment.manifests.drop_partial(scope, begun_as)
     return len(change.added) + len(change.changed) + len(change.gone)
+
+
+def _save(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime, etag: str | None) -> None:
+    """Put the manifest. Where another scan did so meanwhile, the table may hold what this one wrote over it, and that
+    one has forgotten what both had begun: it is remembered again, for the next try to correct.
+
+    Raises: ConcurrentChange.
+    """
+    try:
+        deployment.manifests.save(scope, scan.seen.values(), now, etag)
+    except errors.ConcurrentChange:
+        theirs = deployment.manifests.load_partial(scope)
+        deployment.manifests.save_partial(scope, begun(theirs, scan.unsure), now)
+        raise
 
 
 def _pause(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime) -> None:
@@ -197,9 +218,8 @@ def _keep(deployment: Deployment, scan: _Scan, now: datetime) -> None:
 
 def _reading(deployment: Deployment, scope: Scope, known: Mapping[str, Sighting], now: datetime) -> Reading:
     settings = deployment.settings.discovery
-    region = deployment.clients.region or "us-east-1"
-    home = "us-east-1" if scope.region == GLOBAL and not scanner(scope.source).hub_only else scope.region
-    clients = deployment.clients_of(scope.account, settings.role_name).at(region if home == GLOBAL else home)
+    clients = deployment.clients_of(scope.account, settings.role_name)
+    clients = clients.at_home() if scope.region == GLOBAL else clients.at(scope.region)
     return Reading(
         scope=scope,
         client=clients,
@@ -212,16 +232,27 @@ def _reading(deployment: Deployment, scope: Scope, known: Mapping[str, Sighting]
 
 
 def tags_of(clients: Clients, resource_type: str) -> Mapping[str, Mapping[str, str]]:
-    """ARN → tags of every tagged resource of a type, a hundred a call (Resource Groups Tagging API)."""
+    """ARN → tags of every tagged resource of a type, a hundred a call (Resource Groups Tagging API).
+
+    {} for a type that the API does not know here: such resources have no tags to tell. A denial is raised, and makes the
+    scope incomplete: without tags every owner would change to nobody, and everybody would be told so.
+    Raises: ClientError.
+    """
     pages = clients("resourcegroupstaggingapi").get_paginator("get_resources")
     listed = pages.paginate(ResourceTypeFilters=[resource_type], PaginationConfig={"PageSize": 100})
-    return {
-        each["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]}
-        for page in listed
-        for each in page["ResourceTagMappingList"]
-    }
+    try:
+        return {
+            each["ResourceARN"]: {tag["Key"]: tag["Value"] for tag in each["Tags"]}
+            for page in listed
+            for each in page["ResourceTagMappingList"]
+        }
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidParameterException":
+            raise
+        return {}
 
 
+@meant("discovery: abandon")
 def abandon(
     deployment: Deployment, *, run: str, scope: Scope, error: Mapping[str, str], now: datetime
 ) -> dict[str, Any]:
@@ -262,11 +293,14 @@ def _result(scope: Scope, status: ScopeStatus, reason: str | None, changes: int)
     return {"scope": scope.key, "status": str(status), "reason": reason, "changes": changes}
 
 
+@meant("discovery: collect")
 def collect(deployment: Deployment, *, run: str, started_at: datetime, now: datetime) -> dict[str, Any]:
-    """How a run ended: what was planned, and how many of its scopes are complete. A scope that left no word is not."""
+    """How a run ended: what was planned, and how many of its scopes were scanned to the end since it began, be it by a
+    run beside it that an event started. A scope that left no word is incomplete."""
     planned = deployment.manifests.load_plan(run)
+    since = started_at.replace(microsecond=0)  # as times are kept
     records = deployment.inventory.scopes_named(planned)
-    complete = sum(1 for each in records if each.run == run and each.status is ScopeStatus.COMPLETE)
+    complete = sum(1 for each in records if each.status is ScopeStatus.COMPLETE and each.attempted_at >= since)
     incomplete = len(planned) - complete
     deployment.inventory.ran(
         RunRecord(run=run, started_at=started_at, completed_at=now, scopes=len(planned), incomplete=incomplete)

@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from perennial.clients import meant
 from perennial.deployment import Deployment
 from perennial.inventory.records import Due, DueKind
 from perennial.manifest import Scope
@@ -66,7 +67,17 @@ CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "trust_stores": ("AddTrustStoreRevocations", "CreateTrustStore", "DeleteTrustStore", "ModifyTrustStore"),
     },
     "cloudfront.amazonaws.com": {
-        "cloudfront": ("CreateDistribution", "DeleteDistribution", "UpdateDistribution"),
+        "cloudfront": (
+            "CopyDistribution",
+            "CreateDistribution",
+            "CreateDistributionTenant",
+            "CreateDistributionWithTags",
+            "DeleteDistribution",
+            "DeleteDistributionTenant",
+            "UpdateDistribution",
+            "UpdateDistributionTenant",
+            "UpdateDistributionWithStagingConfig",
+        ),
         "trust_stores": ("CreateTrustStore", "DeleteTrustStore", "UpdateTrustStore"),
     },
     "apigateway.amazonaws.com": {"apigateway": ("CreateDomainName", "DeleteDomainName", "UpdateDomainName")},
@@ -90,9 +101,17 @@ CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 _GLOBAL = frozenset({"iam", "cloudfront"})  # sources scanned once an account
 
 
+@meant("dispatch: receive")
 def receive(deployment: Deployment, event: Mapping[str, Any], now: datetime) -> dict[str, list[str]]:
-    """Make the scopes that an event concerns due for a scan. Returns {"scopes": [...]}, [] for what concerns none."""
-    scopes = concerned(event)
+    """Make the scopes that an event concerns due for a scan, as far as Discovery is to look there. Returns
+    {"scopes": [...]}, [] for what concerns none."""
+    settings = deployment.settings.discovery
+    scopes = [
+        scope
+        for scope in concerned(event)
+        if (not settings.sources or scope.source in settings.sources)
+        and (not settings.regions or scope.region in (GLOBAL, *settings.regions))
+    ]
     for scope in scopes:
         deployment.inventory.scan_soon(scope, now + SETTLING)
     return {"scopes": [scope.key for scope in scopes]}
@@ -117,6 +136,7 @@ def concerned(event: Mapping[str, Any]) -> list[Scope]:
     ]
 
 
+@meant("dispatch: tick")
 def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
     """Start what is due. Returns {"started": [execution name]}."""
     started = []

@@ -46,7 +46,8 @@ class Finding:
     @property
     def id(self) -> str:
         """Stable as long as check and location are the same, in all runs and versions; never made of a date."""
-        return hashlib.sha256(f"{self.check}\n{self.scope.account}\n{self.location}".encode()).hexdigest()[:32]
+        named = f"{self.check}\n{self.scope.account}\n{self.location}".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(named).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def difference(before: Iterable[Finding], now: Iterable[Finding], at: datetime) 
         changed=tuple(
             replace(each, opened_at=were[key].opened_at)
             for key, each in are.items()
-            if key in were and _told(each) != _told(were[key])
+            if key in were and told(each) != told(were[key])
         ),
         resolved=tuple(
             replace(each, state=State.RESOLVED, updated_at=at) for key, each in were.items() if key not in are
@@ -78,6 +79,6 @@ def difference(before: Iterable[Finding], now: Iterable[Finding], at: datetime) 
     )
 
 
-def _told(finding: Finding) -> tuple[object, ...]:
+def told(finding: Finding) -> tuple[str | None, ...]:
     """What a reader is told; the times are not part of it, so that the same state never alerts twice."""
     return (finding.detail, finding.severity, finding.owner, finding.fingerprint, finding.resource, finding.subject)

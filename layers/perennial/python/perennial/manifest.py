@@ -64,8 +64,8 @@ class Sighting:
     `location` is unique within the scope and stays the same between scans: an ARN, `listener-arn#certificate-arn`,
     `trust-store-arn#fingerprint`, `host:port`. `resource` is what a person would look for and what Security Hub is told
     of: the ARN of the load balancer's listener, the distribution, the domain, the certificate.
-    Exactly one of `fingerprint` and `holder` is set, or none when the certificate could not be read (then
-    `attributes["problem"]` says why): an ATTACHED sighting names its `holder`, the location of the place that holds the
+    Exactly one of `fingerprint` and `holder` is set, or none when there is no certificate to read (then the attribute
+    `problem` or `note` says why): an ATTACHED sighting names its `holder`, the location of the place that holds the
     certificate, so that a re-import there moves everything attached at once.
     `version` changes when the source tells that the certificate itself may have changed; while it stays, the scanner
     reuses what the manifest knows instead of reading the certificate again.
@@ -185,7 +185,8 @@ def decode(data: bytes) -> list[Sighting]:
 
 
 def _fields_of(sighting: Sighting) -> dict[str, Any]:
-    return {name: value for name in _FIELDS if (value := getattr(sighting, name))}
+    """Without those that are empty by default."""
+    return {name: value for name in _FIELDS if (value := getattr(sighting, name)) or name in ("location", "resource")}
 
 
 def _sightings(lines: Iterable[bytes]) -> Iterator[Sighting]:

@@ -53,13 +53,17 @@ class Manifests:
         data, _ = self._get(_partial(scope))
         return decode(data) if data else []
 
-    def save_partial(self, scope: Scope, sightings: Iterable[Sighting], scanned_at: datetime) -> None:
-        """Keep what was read so far."""
-        self._put(_partial(scope), encode(scope, scanned_at, sightings), {})
+    def save_partial(self, scope: Scope, sightings: Iterable[Sighting], scanned_at: datetime) -> str:
+        """Keep what was read so far. Returns its ETag."""
+        return self._put(_partial(scope), encode(scope, scanned_at, sightings), {})
 
-    def drop_partial(self, scope: Scope) -> None:
-        """Forget it: the scan is complete."""
-        self._s3.delete_object(Bucket=self.bucket, Key=_partial(scope))
+    def drop_partial(self, scope: Scope, etag: str | None = None) -> None:
+        """Forget it: the scan is complete. With an ETag, only where no other scan kept something since."""
+        try:
+            self._s3.delete_object(Bucket=self.bucket, Key=_partial(scope), **({"IfMatch": etag} if etag else {}))
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _CHANGED | _MISSING:
+                raise
 
     def save_plan(self, run: str, scopes: Iterable[str]) -> str:
         """Put the scopes of a run; returns the key."""
@@ -81,8 +85,8 @@ class Manifests:
             raise
         return reply["Body"].read(), reply["ETag"]
 
-    def _put(self, key: str, body: bytes, condition: Mapping[str, str]) -> None:
-        self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
+    def _put(self, key: str, body: bytes, condition: Mapping[str, str]) -> str:
+        return str(self._s3.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)["ETag"])
 
 
 def _manifest(scope: Scope) -> str:

@@ -16,6 +16,7 @@ from perennial.certificate import Certificate, broken_blocks, ders, parse
 from perennial.chain import ChainStatus, judge
 from perennial.manifest import Seen, Sighting
 
+MAX_CHAIN = 20  # certificates behind a leaf that are kept and judged; ACM takes chains of 2 MB
 _OF_THE_CERTIFICATE = ("chain", "chain_status", "chain_not_after", "public")  # attributes that stay with its version
 
 
@@ -71,7 +72,7 @@ def read(listed: Sighting, body: str, chain: str | None = None) -> Seen:
         broken = "; ".join(broken_blocks(body))[:300]
         return unreadable(listed, f"the certificate cannot be read: {broken or 'there is none in the PEM text'}")
     certificate = parse(leaf)
-    sent = tuple(_issuer(der) for der in (*rest, *ders(chain or "")))
+    sent = tuple(_issuer(der) for der in (*rest, *ders(chain or ""))[:MAX_CHAIN])
     found = judge(certificate, sent).attributes()
     if broken_blocks(f"{body}\n{chain or ''}"):
         found["chain_status"] = str(ChainStatus.UNKNOWN)

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from perennial import assessment, events, ownership, security_hub
 from perennial.certificate import Certificate
 from perennial.checks.interface import Severity, Subject
-from perennial.clients import meaning
+from perennial.clients import meaning, meant
 from perennial.deployment import Deployment
 from perennial.errors import PerennialError
 from perennial.findings import REFRESH, Finding, FindingsDifference, State, difference
@@ -29,11 +29,14 @@ ASSESSED_AT_ONCE = 400
 PUBLISHED_AT_ONCE = 500
 WORKERS = 8
 SAME_KEY = 20
+LEASE = timedelta(minutes=15)  # longer than the publishing function runs
 FORGET = timedelta(days=90)  # a resolved finding leaves the table
 FINDINGS_ROLE = "PerennialFindings"
-MAX_LINES = 200  # of one message to people
+MAX_LINES = 200  # findings in one message to people
+MAX_MESSAGE = 250_000  # bytes; SNS takes 262,144
 
 
+@meant("assessment: assess")
 def assess_due(deployment: Deployment, *, shard: int, now: datetime, deadline: datetime) -> dict[str, Any]:
     """Assess the due places of one shard of the due index. Returns {"assessed": n, "remaining": bool}."""
     assessed = 0
@@ -54,11 +57,13 @@ def assess_place(deployment: Deployment, place: str, now: datetime) -> int:
     record = inventory.place(place)
     subject = _subject(deployment, record)
     if subject is None:
-        inventory.settle(record, difference(record.findings, (), now), None, now)
+        change = difference(record.findings, (), now)
+        inventory.settle(record, change, None, now)
+        _wake_same_key(deployment, _same_key_as_before(deployment, record), change, now)
         return 1
     change = difference(record.findings, assessment.assess(subject, CHECKS, now), now)
     inventory.settle(record, change, assessment.again(subject, CHECKS, now), now)
-    _wake_same_key(deployment, subject, change, now)
+    _wake_same_key(deployment, subject.same_key, change, now)
     return 1
 
 
@@ -81,7 +86,7 @@ def _subject(deployment: Deployment, record: PlaceRecord) -> Subject | None:
         attached=_pairs(record.attached),
         owner=owner,
         same_key=_same_key(deployment, certificate),
-        public=held.sighting.attributes.get("public"),
+        public=assessment.public(held.sighting),
         organisation=deployment.settings.checks,
     )
 
@@ -99,14 +104,24 @@ def _same_key(deployment: Deployment, certificate: Certificate | None) -> tuple[
     )[:SAME_KEY]
 
 
-def _wake_same_key(deployment: Deployment, subject: Subject, change: FindingsDifference, now: datetime) -> None:
+def _same_key_as_before(deployment: Deployment, record: PlaceRecord) -> tuple[str, ...]:
+    """The certificates with the key of the one that is no longer at a place."""
+    fingerprint = record.held.sighting.fingerprint if record.held else None
+    known = deployment.inventory.certificate_and_owner(fingerprint) if fingerprint else None
+    return _same_key(deployment, known[0] if known else None)
+
+
+def _wake_same_key(
+    deployment: Deployment, same_key: Sequence[str], change: FindingsDifference, now: datetime
+) -> None:
     """A key that turns out to be used twice concerns the other certificate's places too."""
     touched = (*change.opened, *change.changed, *change.resolved)
     if any(each.check.startswith("keys.") and "reused" in each.check for each in touched):
-        for fingerprint in subject.same_key:
+        for fingerprint in same_key:
             deployment.inventory.assess_soon(deployment.inventory.places_of(fingerprint), now)
 
 
+@meant("assessment: publish")
 def publish_due(deployment: Deployment, *, now: datetime, deadline: datetime) -> dict[str, Any]:
     """Publish the findings that are due. Returns {"published": n, "failed": n, "remaining": bool}."""
     published = failed = 0
@@ -116,7 +131,12 @@ def publish_due(deployment: Deployment, *, now: datetime, deadline: datetime) ->
             return {"published": published, "failed": failed, "remaining": False}
         errors = _to_security_hub(deployment, batch, now) if deployment.settings.findings.security_hub else {}
         untold = [each.finding for each in batch if not each.told]
-        _tell(deployment, untold)
+        try:
+            _tell(deployment, untold)
+        except PerennialError:
+            for each in batch:
+                deployment.inventory.release(each, now)
+            raise
         deployment.inventory.told(untold)
         for each in batch:
             _settle(deployment, each, errors.get(each.finding.id), now)
@@ -126,8 +146,9 @@ def publish_due(deployment: Deployment, *, now: datetime, deadline: datetime) ->
 
 
 def _outgoing(deployment: Deployment, now: datetime) -> Iterator[OutgoingFinding]:
+    """What is due, leased: Discovery and Assessment may publish at the same time, and people are told once."""
     for due in deployment.inventory.due(DueKind.PUBLISH, now, PUBLISHED_AT_ONCE):
-        found = deployment.inventory.outgoing(due)
+        found = deployment.inventory.lease(due, deployment.clock() + LEASE)
         if found is not None:
             yield found
 
@@ -181,7 +202,7 @@ def _import(
 def _tell(deployment: Deployment, findings: Sequence[Finding]) -> None:
     """Tell the event bus of every change, and people of those that are severe enough.
 
-    Raises: PerennialError; nothing was marked as told, so the whole is tried again.
+    Raises: PerennialError; nothing is marked as told, so the whole is tried again.
     """
     if not findings:
         return
@@ -216,7 +237,8 @@ def message(findings: Sequence[Finding]) -> tuple[str, str]:
     lines = [line for each in worst[:MAX_LINES] for line in _lines(each)]
     if len(worst) > MAX_LINES:
         lines.append(f"and {len(worst) - MAX_LINES} more: perennial findings")
-    return f"Perennial: certificate findings: {counts}"[:100], "\n".join(lines)
+    text = "\n".join(lines).encode("utf-8", "replace")[:MAX_MESSAGE].decode("utf-8", "ignore")
+    return f"Perennial: certificate findings: {counts}"[:100], text
 
 
 def _lines(finding: Finding) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def _fields(finding: Finding) -> dict[str, str]:
         "perennial/check": finding.check,
         "perennial/certificate": finding.fingerprint or "",
         "perennial/notAfter": _time(finding.not_after) if finding.not_after else "",
-        "perennial/owner": finding.owner or "",
+        "perennial/owner": (finding.owner or "")[:128],
         "perennial/source": finding.scope.source,
     }
     return _filled(fields)

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from perennial.assessment import assess, worst_first
+from perennial.assessment import assess, public, worst_first
 from perennial.certificate import Certificate
 from perennial.checks.interface import Check, Subject
 from perennial.clients import Clients, meaning
@@ -31,7 +31,6 @@ from perennial.settings import Settings
 OWN = "self"  # stands for the caller's account until something tells its number
 THREADS = 8
 MAX_SAME_KEY = 20
-_PUBLIC_TYPES = {"AMAZON_ISSUED": True, "PRIVATE": False}  # what ACM's type says; an import may be either
 _making = threading.Lock()  # clients of several regions come from one session, which makes them one at a time
 
 
@@ -138,7 +137,9 @@ def _reading(task: Task, order: Order) -> Reading:
         with _making:
             return task.clients(service, region)
 
-    tags = lru_cache(maxsize=None)(partial(tags_of, cast(Clients, client))) if order.full else _no_tags
+    tags: Callable[[str], Mapping[str, Mapping[str, str]]] = lambda _: {}  # noqa: E731 - none in a quick scan
+    if order.full:
+        tags = lru_cache(maxsize=None)(partial(tags_of, cast(Clients, client)))
     return Reading(
         scope=task.scope,
         client=client,
@@ -148,10 +149,6 @@ def _reading(task: Task, order: Order) -> Reading:
         tags=tags,
         now=order.now,
     )
-
-
-def _no_tags(_: str) -> Mapping[str, Mapping[str, str]]:
-    return {}
 
 
 def _doing(scope: Scope, error: ClientError | BotoCoreError) -> str:
@@ -240,7 +237,7 @@ def _subject(
         owner=owner(order.settings.ownership, certificate, (scope, sighting), attached),
         owner_known=order.full,
         same_key=tuple(facts.same_key(certificate))[:MAX_SAME_KEY] if order.full else (),
-        public=sighting.attributes.get("public", _PUBLIC_TYPES.get(sighting.attributes.get("type", ""))),
+        public=public(sighting),
         full=order.full,
         organisation=order.settings.checks,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -154,6 +157,19 @@ def test_the_html_escapes_what_certificates_say(run: Run, scripted: Scripted) ->
     page = run("scan", "--output", "html").stdout
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_html_needs_nothing_else_and_allows_its_own_script_only(run: Run, scripted: Scripted) -> None:
+    """The policy names the hashes of what is in the page; nothing is loaded from anywhere."""
+    scripted(acm=[_stored()])
+    page = run("scan", "--output", "html").stdout
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
+    for kind in ("style", "script"):
+        (text,) = re.findall(f"<{kind}>(.*?)</{kind}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'")
+    assert not re.findall(r"<(?:link|img|iframe|script [^>]*src)|url\(|style=", page)
 
 
 def test_the_table_is_readable_without_a_terminal(run: Run, scripted: Scripted) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.endpoint import Endpoint
 from moto.acm.responses import AWSCertificateManagerResponse
 from moto.core.exceptions import JsonRESTError
 
@@ -107,3 +108,29 @@ def test_all_regions_are_those_that_the_account_enabled(run: Run) -> None:
     regions = {each["RegionName"] for each in boto3.client("ec2").describe_regions()["Regions"]}
     assert {each["scope"].split("/")[1] for each in found["scopes"]} == regions | {"aws-global"}
     assert len(found["scopes"]) == len(regions) + 1
+
+
+def test_a_quick_scan_makes_no_call_but_the_lists(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call per certificate, none for the account's number, none for the regions."""
+    _listen(_import("shop.example.com", days=40))
+    for number in range(5):
+        _import(f"quiet{number}.example.com", days=60)
+    _upload("legacy.example.com")
+    calls: list[str] = []
+    send = Endpoint.make_request
+
+    def count(endpoint: Any, model: Any, request: Any) -> Any:
+        calls.append(model.name)
+        return send(endpoint, model, request)
+
+    monkeypatch.setattr(Endpoint, "make_request", count)
+    run("scan", *SOURCES, "--source", "apigateway", "--json")
+    assert sorted(calls) == [
+        "DescribeListenerCertificates",
+        "DescribeListeners",
+        "DescribeLoadBalancers",
+        "GetDomainNames",
+        "ListCertificates",
+        "ListServerCertificates",
+        "SearchCertificates",
+    ]

@@ -95,19 +95,20 @@ def _finding(finding: Mapping[str, Any]) -> str:
         f"<td class=what><b>{_text(finding['title'])}</b><p>{_text(finding['detail'])}</p>"
         f"<details><summary>What to do</summary>{_text(finding['remediation'])} "
         f"<code>{_text(finding['check'])}</code></details></td>"
-        f"<td>{_text(finding['certificate'])}<p>{_text(finding['owner'])}</p></td>{_end(finding['not_after'])}"
+        f"<td class=word>{_text(finding['certificate'])}<p>{_text(finding['owner'])}</p></td>"
+        f"{_end(finding['not_after'])}"
         f"<td class=where><code>{_text(finding['resource'])}</code><p>{_text(finding['scope'])}</p></td></tr>\n"
     )
 
 
 def _certificate(certificate: Mapping[str, Any], worst: str | None) -> str:
-    names = [*certificate.get("dns_names", ()), *certificate.get("ip_addresses", ())]
     title = certificate["title"] or " ".join(certificate["attributes"].get("names", ())) or certificate["location"]
+    names = [each for kind in ("dns_names", "ip_addresses") for each in certificate.get(kind, ()) if each != title]
     used = "".join(f"<li><code>{_text(each['resource'])}</code></li>" for each in certificate["attached"])
     return (
         f"<tr>{_severity(worst)}<td class=what><b>{_text(title)}</b><p>{_text(', '.join(names))}</p></td>"
-        f"{_end(certificate['not_after'])}<td>{_text(certificate['key'])}</td>"
-        f"<td>{_text(certificate.get('issuer'))}</td><td>{_text(certificate['owner'])}</td>"
+        f"{_end(certificate['not_after'])}<td class=key>{_text(certificate['key'])}</td>"
+        f"<td class=word>{_text(certificate.get('issuer'))}</td><td>{_text(certificate['owner'])}</td>"
         f"<td class=where><code>{_text(certificate['resource'])}</code><p>{_text(certificate['scope'])}</p>"
         f"{_attached(used, len(certificate['attached']))}</td></tr>\n"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import parse_timestamp
 
-from perennial.clients import Clients, meaning
+from perennial.clients import HOMES, Clients, meaning
 from perennial.discovery import scopes_of
 from perennial.errors import InvalidInput
 from perennial.manifest import Scope
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import boto3
 
 ALL = "all"
-_HOMES = {"aws": "us-east-1", "aws-cn": "cn-northwest-1", "aws-us-gov": "us-gov-west-1"}  # of the global services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +123,7 @@ def _of_account(
     first = _region(clients, reach)
     listed = reach.regions if any(each.everywhere for each in wanted.values()) else ()
     regions = _enabled(clients, first) if ALL in listed else listed
-    home = _HOMES.get(clients.session.get_partition_for_region(first), first)
+    home = HOMES.get(clients.session.get_partition_for_region(first), first)
     made: dict[str, Clients] = {}
     for scope in scopes_of(account, regions, wanted, is_hub):
         region = home if scope.region == GLOBAL else scope.region

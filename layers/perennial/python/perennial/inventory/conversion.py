@@ -13,7 +13,7 @@ from pynamodb.expressions.update import Action
 
 from perennial.certificate import Certificate, parse
 from perennial.checks.interface import Severity
-from perennial.findings import Finding, State
+from perennial.findings import Finding, State, told
 from perennial.inventory.indexes import shard
 from perennial.inventory.items import Item, stamp, time_of
 from perennial.inventory.records import (
@@ -32,6 +32,7 @@ PLACE = "PLACE#"
 SIGHTING = "SIGHTING#"
 FINDING = "FINDING#"
 MAX_KEY = 1_000  # bytes; DynamoDB takes 1,024 for a sort key
+MAX_NAME = 800  # bytes of a name that is asked by; a hostile common name may be longer
 MAX_WORD = 250  # characters of an issuer or owner that lists are asked by
 
 
@@ -116,7 +117,7 @@ def name_items(certificate: Certificate) -> Iterator[Item]:
 
 def name_key(name: str) -> tuple[str, str]:
     """`www.shop.example.com` -> (`ZONE#com.example`, `com.example.shop.www`): one prefix query finds a whole subtree."""
-    clean = name.lower().rstrip(".")[:800] or "-"
+    clean = name.lower().rstrip(".").encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore") or "-"
     labels = [clean] if ":" in clean or clean.replace(".", "").isdigit() else clean.split(".")[::-1]
     return "ZONE#" + ".".join(labels[:2]), ".".join(labels)
 
@@ -152,7 +153,8 @@ def held_actions(scope: Scope, sighting: Sighting, now: datetime) -> list[Action
 
 
 def sighting_actions(scope: Scope, sighting: Sighting, now: datetime) -> list[Action]:
-    told = texts(
+    described = texts(
+        resource=sighting.resource[:MAX_KEY],  # a key of an index, and so never empty
         fingerprint=sighting.fingerprint,
         holder=sighting.holder,
         version=sighting.version,
@@ -163,11 +165,10 @@ def sighting_actions(scope: Scope, sighting: Sighting, now: datetime) -> list[Ac
         Item.scope.set(scope.key),
         Item.location.set(sighting.location),
         Item.role.set(str(sighting.role)),
-        Item.resource.set(sighting.resource[:MAX_KEY]),
         Item.first_seen.set(Item.first_seen | stamp(now)),
         Item.gone_at.remove(),
         Item.attributes.set(attributes) if attributes else Item.attributes.remove(),
-        *told,
+        *described,
         *(due_actions(DueKind.ASSESS, sighting.place, now) if sighting.role is not Role.ATTACHED else ()),
     ]
 
@@ -176,7 +177,7 @@ def sighting_of(item: Item) -> SightingRecord:
     sighting = Sighting(
         location=item.location,
         role=Role(item.role),
-        resource=item.resource,
+        resource=item.resource or "",
         fingerprint=item.fingerprint,
         holder=item.holder,
         version=item.version or "",
@@ -195,7 +196,7 @@ def as_held(item: Item, pointer: Item) -> SightingRecord:
 
 
 def finding_actions(finding: Finding, due: datetime) -> list[Action]:
-    told = texts(
+    described = texts(
         check=finding.check,
         severity=str(finding.severity),
         title=finding.title,
@@ -205,7 +206,7 @@ def finding_actions(finding: Finding, due: datetime) -> list[Action]:
         location=finding.location,
         place=finding.place,
         resource=finding.resource[:MAX_KEY],
-        subject=finding.subject[:300],
+        subject=finding.subject,
         fingerprint=finding.fingerprint,
         not_after=stamp(finding.not_after) if finding.not_after else None,
         owner=finding.owner,
@@ -216,7 +217,7 @@ def finding_actions(finding: Finding, due: datetime) -> list[Action]:
     )
     return [
         Item.kind.set("finding"),
-        *told,
+        *described,
         Item.expires_at.remove(),
         *due_actions(DueKind.PUBLISH, finding.place, due),
     ]
@@ -232,7 +233,7 @@ def finding_of(item: Item) -> Finding:
         scope=Scope.of(item.scope),
         place=item.place,
         location=item.location,
-        resource=item.resource,
+        resource=item.resource or "",
         subject=item.subject,
         fingerprint=item.fingerprint,
         not_after=time(item.not_after),
@@ -245,13 +246,17 @@ def finding_of(item: Item) -> Finding:
 
 def outgoing_of(item: Item) -> OutgoingFinding:
     finding = finding_of(item)
-    told = item.told == state_stamp(finding)
-    return OutgoingFinding(finding=finding, due_at=item.due_at or "", attempts=int(item.attempts or 0), told=told)
+    attempts = int(item.attempts or 0)
+    return OutgoingFinding(
+        finding=finding, due_at=item.due_at or "", attempts=attempts, told=item.told == state_name(finding)
+    )
 
 
-def state_stamp(finding: Finding) -> str:
-    """Names one state of a finding."""
-    return f"{finding.state}@{stamp(finding.updated_at)}"
+def state_name(finding: Finding) -> str:
+    """Names what a reader is told of a finding. Not by its time: two changes in one second are two states, and one
+    state that two assessments found is one."""
+    content = json.dumps([finding.state, *told(finding)])
+    return f"{finding.state}#{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
 def scope_of(item: Item) -> ScopeRecord:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from perennial.checks.interface import Severity
-from perennial.findings import Finding
+from perennial.findings import Finding, State
 from perennial.inventory import conversion
 from perennial.inventory.conversion import certificate_key, name_key, place_key, sighting_of, summary_of
 from perennial.inventory.indexes import SHARDS
@@ -126,7 +126,8 @@ class Questions:
         for severity in severities:
             for number in range(SHARDS):
                 keys = [(item.pk, item.sk) for item in Item.finding_index.query(f"{severity}#{number}", page_size=PAGE)]
-                yield from map(conversion.finding_of, Item.batch_get(keys))
+                found = map(conversion.finding_of, Item.batch_get(keys, consistent_read=True))
+                yield from (each for each in found if each.state is State.OPEN)  # the index may lag behind
 
     def scopes(self) -> Iterator[ScopeRecord]:
         """Every scope that was scanned, and how its last scan ended."""

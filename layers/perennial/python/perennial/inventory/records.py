@@ -61,7 +61,7 @@ class PlaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingFinding:
-    """A finding that is due for publication. `told`: people and the event bus know this very state already."""
+    """A finding that is leased for publication. `told`: people and the event bus know this very state already."""
 
     finding: Finding
     due_at: str

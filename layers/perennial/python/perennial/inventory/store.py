@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from perennial.inventory import conversion
@@ -11,6 +12,8 @@ from perennial.inventory.questions import Questions
 from perennial.inventory.records import RunRecord, ScopeRecord
 from perennial.inventory.verdicts import Verdicts
 from perennial.inventory.writing import update
+
+KEPT = timedelta(days=365)  # a run
 
 
 class Inventory(Verdicts, Questions):
@@ -40,9 +43,11 @@ class Inventory(Verdicts, Questions):
         update(("SCOPE", record.scope.key), actions)
 
     def ran(self, record: RunRecord) -> None:
-        """Record a run of Discovery."""
+        """Record a run of Discovery, for a year: events start many."""
         counts = json.dumps({"scopes": record.scopes, "incomplete": record.incomplete})
         started = stamp(record.started_at)
         end = stamp(record.completed_at) if record.completed_at else None
         sk = conversion.fitting(f"{started}#{record.run}")
-        Item("RUN", sk, kind="run", run=record.run, attempted_at=started, completed_at=end, counts=counts).save()
+        expires_at = int((record.started_at + KEPT).timestamp())
+        times = {"attempted_at": started, "completed_at": end, "expires_at": expires_at}
+        Item("RUN", sk, kind="run", run=record.run, counts=counts, **times).save()

@@ -79,17 +79,21 @@ class Verdicts(Observations):
                 limit -= 1
                 yield Due(kind, item.pk, item.sk, item.due_at)
 
-    def outgoing(self, due: Due) -> OutgoingFinding | None:
-        """The finding of a due entry as it is now; None when it is no longer due."""
-        for item in Item.query(due.pk, Item.sk == due.sk, consistent_read=True):
-            return conversion.outgoing_of(item) if item.due_at else None
-        return None
+    def lease(self, due: Due, until: datetime) -> OutgoingFinding | None:
+        """The finding of a due entry as it is now, for one publisher alone: for all others it is due again `until`
+        then. None when another one has it, or when the entry is no longer due."""
+        item = update((due.pk, due.sk), [Item.due_at.set(conversion.due_stamp(until))], Item.due_at == due.due_at)
+        return conversion.outgoing_of(item) if item else None
+
+    def release(self, out: OutgoingFinding, now: datetime) -> None:
+        """Give a leased finding back: it is due again at once."""
+        update(finding_key(out.finding), _due(DueKind.PUBLISH, out.finding.place, now), Item.due_at == out.due_at)
 
     def told(self, findings: Iterable[Finding]) -> None:
         """The present state of these findings went to people and the event bus."""
         in_parallel(
             lambda finding: update(
-                finding_key(finding), [Item.told.set(conversion.state_stamp(finding))], Item.pk.exists()
+                finding_key(finding), [Item.told.set(conversion.state_name(finding))], Item.pk.exists()
             ),
             findings,
         )
@@ -110,7 +114,7 @@ class Verdicts(Observations):
     def scan_soon(self, scope: Scope, at: datetime) -> bool:
         """Make a scope due for a scan, once until it is started: a storm of events is one scan. False: it already was."""
         actions = conversion.due_actions(DueKind.SCAN, scope.key, at)
-        return update(("SCOPE", scope.key), actions, Item.due_key.does_not_exist())
+        return update(("SCOPE", scope.key), actions, Item.due_key.does_not_exist()) is not None
 
     def scan_started(self, due: Due) -> None:
         """The scan of a due scope was started."""

@@ -16,18 +16,19 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 T = TypeVar("T")
 
 
-def update(key: tuple[str, str], actions: Sequence[Action], condition: Any = None) -> bool:
-    """Update one item; False where the condition does not hold.
+def update(key: tuple[str, str], actions: Sequence[Action], condition: Any = None) -> Item | None:
+    """Update one item. Returns all of it as it is then; None where the condition does not hold.
 
     Raises: pynamodb's UpdateError for anything else.
     """
+    item = Item(*key)
     try:
-        Item(*key).update(list(actions), condition=condition)
+        item.update(list(actions), condition=condition)
     except UpdateError as error:
         if error.cause_response_code == CONDITION_FAILED:
-            return False
+            return None
         raise
-    return True
+    return item
 
 
 def in_parallel(write: Callable[[T], object], these: Iterable[T]) -> None:

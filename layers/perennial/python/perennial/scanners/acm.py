@@ -154,7 +154,7 @@ def _version(told: Mapping[str, Any]) -> str:
 
 def _attributes(told: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes of `scanners/interface.py`, None for what is not told."""
-    changed = acm_words.utc(told.get("ImportedAt") or told.get("IssuedAt"))
+    changed = acm_words.utc(told.get("ImportedAt") or told.get("IssuedAt") or told.get("CreatedAt"))
     eligibility, export = told.get("RenewalEligibility"), told.get("ExportOption")
     return {
         "type": told.get("Type"),

@@ -21,12 +21,12 @@ from perennial.certificate import Certificate, fingerprint, parse
 from perennial.chain import judge
 from perennial.handshake import Handshake
 from perennial.manifest import Role, Seen, Sighting
+from perennial.material import MAX_CHAIN
 from perennial.scanners.interface import Reading, Scanner
 from perennial.settings import HOST_PORT
 
 CONCURRENCY = 100  # handshakes (and resolutions) at once
 MAX_ADDRESSES = 8  # of one host
-MAX_CHAIN = 20  # certificates behind a leaf that are kept and judged
 _HTTPS = 443
 _LAST_PORT = 65_535
 _VERDICT = ("chain", "chain_status", "chain_not_after", "public")

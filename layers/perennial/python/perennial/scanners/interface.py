@@ -6,23 +6,32 @@ the previous manifest does not know it or the source says that it changed.
 | attribute | value | told by |
 | --- | --- | --- |
 | names | host names served or claimed at this place | attached, served |
-| binding | default, sni, alias, domain: how it is attached | attached |
-| listener | `HTTPS:443` | elbv2, elb |
+| binding | default, sni, alias, domain, origin (a client certificate shown to it): how it is attached | attached |
+| listener, scheme | `HTTPS:443`; internet-facing or internal | elbv2, elb |
+| mutual_authentication | verify or passthrough, where the listener asks for client certificates | elbv2 |
+| trust_store | of client certificates: an ARN (elbv2), {uri, version, warnings} (apigateway) | elbv2, apigateway |
+| ownership_certificate | ARN of the public certificate that proves the domain's owner, with mutual TLS | apigateway |
+| ssl_support_method | sni-only, vip, static-ip | cloudfront |
+| origins | ids of the origins that are shown the certificate (binding origin) | cloudfront |
 | policy, protocols | TLS policy and the protocol versions it allows (`TLSv1`, `TLSv1.1`, `TLSv1.2`, `TLSv1.3`) | attached |
 | protocol | negotiated version | endpoints |
-| type | AMAZON_ISSUED, IMPORTED, PRIVATE | acm |
-| status | the service's own state, such as ISSUED, ACTIVE, PENDING_VALIDATION | acm, acm_pca, domains |
+| addresses | those that serve this certificate, only where the host's addresses differ | endpoints |
+| handshake | why it failed although certificates were sent | endpoints |
+| type | AMAZON_ISSUED, IMPORTED, PRIVATE (acm); ROOT, SUBORDINATE (acm_pca) | acm, acm_pca |
+| usage_mode, shared | GENERAL_PURPOSE or SHORT_LIVED_CERTIFICATE; whether another account owns the CA | acm_pca |
+| status, status_message | the service's own state, such as ISSUED, ACTIVE, PENDING_VALIDATION; its words on it | all services |
 | in_use | the service says that something uses it | acm |
 | renewal_status, renewal_eligible, exportable, managed_by, origin | as ACM tells them | acm |
-| changed_at | when the certificate came here, ISO 8601 | acm, iam, secretsmanager |
+| changed_at | when the certificate came here, or was requested while it is not issued, ISO 8601 | acm, iam, secretsmanager |
 | chain | fingerprints of the certificates sent or kept with it, leaf excluded, in order | stored, served |
 | chain_status | complete, incomplete, misordered, self-signed, untrusted (see `chain.py`) | stored, served |
 | chain_not_after | the earliest end of a chain certificate, ISO 8601 | stored, served |
 | public | whether it chains to a publicly trusted root | stored, served |
 | has_key | a private key is kept here too | secretsmanager |
 | tags | the resource's tags | where the tagging API tells them |
-| trusted_by | resources that use this trust store | trust_stores |
-| problem | why the certificate could not be read | all |
+| store, trusted_by | the trust store's name; resources that use it | trust_stores |
+| problem | why the certificate could not be read, although it should be: a finding | all |
+| note | why there is no certificate to read, and that is no defect | trust_stores |
 """
 
 from __future__ import annotations

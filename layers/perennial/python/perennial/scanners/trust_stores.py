@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | Roles Anywhere | the list holds the certificates | read from the list, also in a quick scan |
 | ELB | a number of CAs, which a replaced bundle may keep | each bundle is read once a scan |
-| CloudFront | a number of CAs and an ETag, not the CAs nor their S3 source | a problem names the number |
+| CloudFront | a number of CAs and an ETag, not the CAs nor their S3 source | a note names the number |
 
 API Gateway's mutual TLS keeps its trust store in the customer's S3 bucket: `apigateway` tells its address.
 
@@ -25,6 +25,7 @@ from urllib.request import HTTPRedirectHandler, build_opener
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from perennial.certificate import broken_blocks, ders, fingerprint, parse
+from perennial.clients import runs_at
 from perennial.manifest import Role, Seen, Sighting
 from perennial.scanners.interface import Reading, Scanner
 
@@ -53,16 +54,8 @@ def _available(service: str, reading: Reading, part: Callable[[Reading, Any], It
         yield from part(reading, client)
     except (EndpointConnectionError, ClientError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        if (code and code not in _NOT_THERE) or _exists(service, client):
+        if (code and code not in _NOT_THERE) or runs_at(client.meta.endpoint_url):
             raise
-
-
-def _exists(service: str, client: Any) -> bool:
-    """Whether AWS runs the service in the client's region, as far as botocore's endpoint data knows."""
-    from botocore.session import get_session
-
-    regions = get_session().get_available_regions(service, client.meta.partition)
-    return not regions or client.meta.region_name in regions
 
 
 def _roles_anywhere(reading: Reading, client: Any) -> Iterator[Seen]:
@@ -143,12 +136,17 @@ def _reason(error: Exception) -> str:
 def _cloudfront(reading: Reading, client: Any) -> Iterator[Seen]:
     for page in client.get_paginator("list_trust_stores").paginate():
         for store in page.get("TrustStoreList", ()):
-            number, reason = store.get("NumberOfCaCertificates", 0), store.get("Reason")
-            about = {"store": store.get("Name"), "status": store.get("Status")}
-            if reading.full:
-                about["trusted_by"] = _distributions(client, store["Id"])
-            problem = f"CloudFront does not give out the {number} CA certificates of a trust store"
-            yield _problem(store["Arn"], about, f"{problem}: {reason}" if reason else problem, store.get("ETag", ""))
+            about = {
+                "store": store.get("Name"),
+                "status": store.get("Status"),
+                "status_message": store.get("Reason"),
+                "trusted_by": _distributions(client, store["Id"]) if reading.full else None,
+                "note": f"CloudFront does not give out its {store.get('NumberOfCaCertificates', 0)} CA certificates",
+            }
+            arn, version = store["Arn"], store.get("ETag", "")
+            yield Seen(
+                Sighting(location=arn, role=Role.ANCHOR, resource=arn, version=version, attributes=_told(about))
+            )
 
 
 def _distributions(client: Any, identifier: str) -> list[str]:
@@ -175,9 +173,9 @@ def _told(about: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value}
 
 
-def _problem(store: str, about: Mapping[str, Any], problem: str, version: str = "") -> Seen:
+def _problem(store: str, about: Mapping[str, Any], problem: str) -> Seen:
     attributes = {**_told(about), "problem": problem}
-    return Seen(Sighting(location=store, role=Role.ANCHOR, resource=store, version=version, attributes=attributes))
+    return Seen(Sighting(location=store, role=Role.ANCHOR, resource=store, attributes=attributes))
 
 
 SCANNER = Scanner(

@@ -1,0 +1,81 @@
+"""The catalogues say what the code says: nothing in them is written twice and nothing has drifted."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from infra.permissions import OF_EVERY_SCAN, discovery_statements
+
+from perennial.events import LENGTHS, FindingEvent
+from perennial.scanners import scanners
+from perennial.settings import Discovery
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    """scripts/generate-docs as a module."""
+    loader = SourceFileLoader("generate_docs", str(ROOT / "scripts/generate-docs"))
+    spec = spec_from_loader(loader.name, loader)
+    assert spec
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+def test_every_catalogue_is_as_committed(script: ModuleType) -> None:
+    """Each file in docs/ is what its catalogue says now."""
+    for name, catalogue in script.CATALOGUES.items():
+        assert (ROOT / name).read_text("utf-8") == f"{catalogue()}\n", f"{name}: run scripts/generate-docs"
+
+
+def test_every_source_and_action_is_listed(script: ModuleType) -> None:
+    """Each scanner has one row, with its title and every action that it declares."""
+    rows = {row.split("`")[1]: row for row in script.sources().splitlines() if row.startswith("| `")}
+    assert list(rows) == list(scanners())
+    for source, scanner in scanners().items():
+        assert scanner.title in rows[source]
+        assert [each for each in scanner.actions if f"`{each}`" not in rows[source]] == []
+
+
+def test_policy_is_what_a_deployment_grants(script: ModuleType) -> None:
+    """The policy for people has exactly the statements of the scanning role, and its reasons name what infra adds."""
+    granted = [_plain(each.to_json()) for each in discovery_statements(Discovery(), partition="aws", hub=True)]
+    shown = json.loads(_json_blocks(script.sources())[0])["Statement"]
+    assert [_plain(each) for each in shown] == granted
+    assert set(script.OF_EVERY_SCAN) == set(OF_EVERY_SCAN)
+
+
+def test_every_field_of_an_event_is_explained(script: ModuleType) -> None:
+    """Each field has one row and a meaning, and a length where texts are cut; nothing is explained that is gone."""
+    rows = re.findall(r"^\| `(\w+)` \| (\d*) \| (.+) \|$", script.event_fields(), re.MULTILINE)
+    assert [name for name, _, _ in rows] == [each.name for each in fields(FindingEvent)]
+    assert {name: int(length) for name, length, _ in rows if length} == LENGTHS
+    assert set(script.MEANINGS) == {each.name for each in fields(FindingEvent)}
+
+
+def test_example_event_has_every_field(script: ModuleType) -> None:
+    """The example is a whole event, and the example of a rule asks only for fields that events have."""
+    event, rule = (json.loads(block) for block in _json_blocks(script.event_fields()))
+    assert list(event) == [each.name for each in fields(FindingEvent)]
+    assert set(rule["detail"]) <= set(event)
+
+
+def _json_blocks(text: str) -> list[str]:
+    return re.findall(r"```json\n(.+?)\n```", text, re.DOTALL)
+
+
+def _plain(statement: dict[str, Any]) -> dict[str, Any]:
+    """A statement with lists where IAM takes one value or a list, in one order."""
+    listed = {name: sorted([value] if isinstance(value, str) else value) for name, value in statement.items()
+              if name in ("Action", "Resource")}  # fmt: skip
+    return {**statement, **listed}
