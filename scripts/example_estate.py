@@ -122,13 +122,18 @@ class ExampleEstate:
             (self.leaf("stranger.example.org", issuer=self._authority("Someone Else's CA")), {}),
             (self.leaf("public-too-long.example.com", 300, 500), {"type": "AMAZON_ISSUED"}),
             (self.leaf("client-auth.example.com", eku=("serverAuth", "clientAuth")), {"type": "AMAZON_ISSUED"}),
-            (self.leaf("stuck.example.com", 30, 198), {"type": "AMAZON_ISSUED", "renewal_status": "PENDING_VALIDATION"}),
+            (
+                self.leaf("stuck.example.com", 30, 198),
+                {"type": "AMAZON_ISSUED", "renewal_status": "PENDING_VALIDATION"},
+            ),
         ]
         for leaf, entry in plant:
             listener = f"arn:aws:elasticloadbalancing:{region}:{account}:listener/app/legacy/1/2"
             entry = {"tags": {"owner": "platform"}, "chain": pem(*chain), "in_use_by": [listener], **entry}
             self._plant(account, region, leaf, **entry)
-        self._plant(account, region, domain_name="never-validated.example.com", type="AMAZON_ISSUED", created_at=str(old))
+        self._plant(
+            account, region, domain_name="never-validated.example.com", type="AMAZON_ISSUED", created_at=str(old)
+        )
         self._plant(account, region, self.leaf("nobody.example.com"), chain=pem(*chain), in_use_by=["arn:aws:x"])
         self.removed_arn = self._plant(account, region, self.leaf("forgotten.example.com"), chain=pem(*chain))
         self._import(account, region, self.leaf("*.wild.example.com"), chain, owner="platform")
@@ -148,12 +153,21 @@ class ExampleEstate:
             self._listener(account, region, f"web{number}", arns[3 * number : 3 * number + 3], kind=kind)
 
     def _listener(
-        self, account: str, region: str, name: str, arns: Sequence[str], *, kind: str = "application", policy: str = STRONG
+        self,
+        account: str,
+        region: str,
+        name: str,
+        arns: Sequence[str],
+        *,
+        kind: str = "application",
+        policy: str = STRONG,
     ) -> str:
         client = self.cloud.client("elbv2", account, region)
         made = client.create_load_balancer(Name=name, Type=kind, Subnets=self._subnets())
         protocol = "TLS" if kind == "network" else "HTTPS"
-        group = client.create_target_group(Name=f"{name}-group", Protocol="TCP" if kind == "network" else "HTTP", Port=80, VpcId="vpc-1")
+        group = client.create_target_group(
+            Name=f"{name}-group", Protocol="TCP" if kind == "network" else "HTTP", Port=80, VpcId="vpc-1"
+        )
         listener = client.create_listener(
             LoadBalancerArn=made["LoadBalancers"][0]["LoadBalancerArn"],
             Protocol=protocol,
@@ -178,7 +192,9 @@ class ExampleEstate:
         itself = self._import(account, region, self.leaf("self-signed.example.com", issuer=None), owner="data")
         self._listener(account, region, "self-signed", [itself])
         self.attached_name = "reimported.example.com"
-        self.attached_arn = self._import(account, region, self.leaf(self.attached_name, 20), (self.issuing, self.root), owner="shop")
+        self.attached_arn = self._import(
+            account, region, self.leaf(self.attached_name, 20), (self.issuing, self.root), owner="shop"
+        )
         self._listener(account, region, "reimported", [self.attached_arn])
 
     # --- the other places ---
@@ -254,12 +270,20 @@ class ExampleEstate:
         leaf = self.leaf("misordered.example.com", 45)
         value = {"certificate": pem(leaf, self.root, self.issuing), "private_key": leaf.key_pem}
         client.create_secret(Name="tls/misordered", SecretString=json.dumps(value), Tags=tag)
-        client.create_secret(Name="tls/broken", SecretString="-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n", Tags=tag)
+        client.create_secret(
+            Name="tls/broken",
+            SecretString="-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n",
+            Tags=tag,
+        )
         client.create_secret(Name="database/password", SecretString="not selected and so never read")
 
     def _authorities(self, account: str) -> None:
         client = self.cloud.client("acm-pca", account, REGION)
-        configuration = {"KeyAlgorithm": "EC_prime256v1", "SigningAlgorithm": "SHA256WITHECDSA", "Subject": {"CommonName": "Example Private Root"}}
+        configuration = {
+            "KeyAlgorithm": "EC_prime256v1",
+            "SigningAlgorithm": "SHA256WITHECDSA",
+            "Subject": {"CommonName": "Example Private Root"},
+        }
         arn = client.create_certificate_authority(
             CertificateAuthorityConfiguration=configuration, CertificateAuthorityType="ROOT"
         )["CertificateAuthorityArn"]
@@ -305,7 +329,11 @@ class ExampleEstate:
             not_after=self.now - DAY,
         )
         impostor = build(
-            "Example Corp Issuing CA", ca=True, key="EC-384#impostor", not_before=self.now - DAY, not_after=self.now + 90 * DAY
+            "Example Corp Issuing CA",
+            ca=True,
+            key="EC-384#impostor",
+            not_before=self.now - DAY,
+            not_after=self.now + 90 * DAY,
         )
         served = [
             (self.leaf("localhost", 50), (self.issuing,)),

@@ -53,7 +53,9 @@ class Source:
     def _seen(self, reading: Reading, location: str, held: Any) -> Seen:
         if isinstance(held, str):
             names = {"binding": "default", "names": ["served.example.com"]}
-            return Seen(Sighting(location=location, role=Role.ATTACHED, resource=location, holder=held, attributes=names))
+            return Seen(
+                Sighting(location=location, role=Role.ATTACHED, resource=location, holder=held, attributes=names)
+            )
         version = held.certificate.fingerprint
         known = reading.known.get(location)
         if known is not None and known.version == version:

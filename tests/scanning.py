@@ -40,4 +40,5 @@ def scan(
 
 def remembered(seen: Iterable[Seen], source: str = "acm") -> dict[str, Sighting]:
     """The manifest of a scan as the next one gets it: through its encoding."""
-    return decode(encode(Scope(ACCOUNT, REGION, source), NOW, [each.sighting for each in seen]))
+    kept = decode(encode(Scope(ACCOUNT, REGION, source), NOW, [each.sighting for each in seen]))
+    return {each.location: each for each in kept}

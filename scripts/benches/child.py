@@ -48,7 +48,11 @@ def program(command: Sequence[str], *, environment: Mapping[str, str]) -> Ran:
             stdout=output,
             stderr=errors,
         )
-        _, status, used = os.wait4(process.pid, 0)
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except KeyboardInterrupt:
+            process.kill()
+            raise
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         errors.seek(0)

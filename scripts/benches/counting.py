@@ -26,6 +26,7 @@ class Counts:
     calls: Counter[str] = field(default_factory=Counter)  # "acm.SearchCertificates" -> number
     written: float = 0.0  # write units, the indexes' included
     read: float = 0.0  # read units
+    items: int = 0  # that queries walked over and batches got, for tables that tell no true units
     put_bytes: int = 0  # bodies of PutObject
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -51,6 +52,7 @@ class Counts:
                 self.written += units
             else:
                 self.read += units
+                self.items += _items(parsed)
 
 
 def _ask_for_units(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -61,6 +63,11 @@ def _ask_for_units(params: dict[str, Any], model: Any, **_: Any) -> None:
 def _units(parsed: dict[str, Any]) -> float:
     told = parsed.get("ConsumedCapacity", ())
     return sum(float(each["CapacityUnits"]) for each in ([told] if isinstance(told, dict) else told))
+
+
+def _items(parsed: dict[str, Any]) -> int:
+    got = sum(len(each) for each in parsed.get("Responses", {}).values())
+    return int(parsed.get("ScannedCount", got))
 
 
 def _size(headers: Any) -> int:

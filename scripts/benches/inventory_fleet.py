@@ -85,7 +85,7 @@ def _items(number: int, group: Group, *, all_of_it: bool) -> Iterator[Item]:
     certificate = _certificate(number, group)
     yield _certificate_item(certificate, group)
     if all_of_it:
-        yield from conversion.name_items(certificate)
+        yield from conversion.finding_aids(certificate)
         yield _sighting_item(certificate, group)
         yield _finding_item(certificate, group)
 

@@ -1,6 +1,7 @@
-"""Fills a table with an inventory, asks it every question, and prints what each answer cost as JSON.
+"""Fills a table with an inventory, asks it every question, and prints what each answer read as JSON.
 
-Run with the table's name and the number of certificates: {question: {certificates in the answer: read units}}.
+Run with the table's name and the number of certificates. Prints
+{question: {certificates in the answer: {"read units": n, "items read": n}}}.
 """
 
 from __future__ import annotations
@@ -69,13 +70,13 @@ def _questions(ask: Any) -> dict[str, Callable[[Group], Iterable[object]]]:
     }
 
 
-def _costs(counts: counting.Counts, ask: Callable[[Group], Iterable[object]]) -> Iterator[tuple[int, float]]:
+def _costs(counts: counting.Counts, ask: Callable[[Group], Iterable[object]]) -> Iterator[tuple[int, dict[str, float]]]:
     for answer in ANSWERS:
-        before = counts.read
+        units, items_read = counts.read, counts.items
         found = sum(1 for _ in ask(Group(str(answer))))
         if found != answer:
             raise SystemExit(f"{found} certificates were found instead of {answer}")
-        yield answer, counts.read - before
+        yield answer, {"read units": counts.read - units, "items read": counts.items - items_read}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ def main() -> int:
     cloud = Cloud.named("demo")
     cloud.stop()
     began = time.monotonic()
-    print(f"Perennial's demo, in a local cloud (process {cloud.start().pid}, up after {time.monotonic() - began:.1f} s)")
+    print(
+        f"Perennial's demo, in a local cloud (process {cloud.start().pid}, up after {time.monotonic() - began:.1f} s)"
+    )
     stage = Stage(cloud, ExampleEstate(cloud))
     try:
         discovery.run(stage)

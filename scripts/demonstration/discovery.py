@@ -1,4 +1,4 @@
-"""Act one: an estate, the deployment, Discovery, the inventory and the findings, a change, and a scan without any of it."""
+"""Act one: an estate, the deployment, Discovery, inventory and findings, a change, and a scan without any of it."""
 
 from __future__ import annotations
 
@@ -122,9 +122,13 @@ def first(stage: Stage) -> None:
         stage.say(f"{count:5} {severity.lower()}")
     violated = {each["GeneratorId"].removeprefix("perennial/") for each in found}
     missing = sorted(set(CHECKS) - violated)
-    stage.expect(not missing, f"each of {len(CHECKS)} checks is violated" + (f"; not {', '.join(missing)}" if missing else ""))
+    stage.expect(
+        not missing, f"each of {len(CHECKS)} checks is violated" + (f"; not {', '.join(missing)}" if missing else "")
+    )
     of_account = Counter(each["AwsAccountId"] for each in found)
-    stage.expect(set(of_account) == set(ACCOUNTS), f"in each resource's own account: {dict(sorted(of_account.items()))}")
+    stage.expect(
+        set(of_account) == set(ACCOUNTS), f"in each resource's own account: {dict(sorted(of_account.items()))}"
+    )
     told = alerts(stage)
     stage.expect(bool(told), f"{len(told)} message(s) to people; the first begins:")
     for line in (told[0] if told else "").splitlines()[:4]:
@@ -143,7 +147,9 @@ def again(stage: Stage) -> None:
     before = {each["Id"]: each["RecordState"] for each in in_security_hub(stage)}
     stage.estate.change()
     calls = count_calls(stage, "third")
-    stage.expect(calls.get("GetCertificate", 0) == 2, f"{calls.get('GetCertificate', 0)} certificates read: the two that are new")
+    stage.expect(
+        calls.get("GetCertificate", 0) == 2, f"{calls.get('GetCertificate', 0)} certificates read: the two that are new"
+    )
     after = in_security_hub(stage)
     archived = [each for each in after if each["RecordState"] == "ARCHIVED" and before.get(each["Id"]) == "ACTIVE"]
     opened = [each for each in after if each["Id"] not in before]
@@ -171,6 +177,8 @@ def without_deployment(stage: Stage) -> None:
     quick = json.loads(stage.command("scan", *regions, "--json", show=0))
     full = json.loads(stage.command("scan", *regions, "--full", "--json", "--fail-on", "high", exit_codes=(1,), show=0))
     stage.expect(quick["complete"] and full["complete"], "complete, quick and full")
-    stage.say(f"quick: {len(quick['findings'])} findings; full: {len(full['findings'])} findings, exit code 1 by --fail-on high")
+    stage.say(
+        f"quick: {len(quick['findings'])} findings; full: {len(full['findings'])}, exit code 1 by --fail-on high"
+    )
     expired = {each["certificate"] for each in full["findings"] if each["check"] == "expiry.expired"}
     stage.expect("expired.example.com" in expired, "the expired certificate is found without a deployment too")

@@ -70,6 +70,26 @@ def test_example_event_has_every_field(script: ModuleType) -> None:
     assert set(rule["detail"]) <= set(event)
 
 
+def test_cost_counts_the_sources_as_they_are() -> None:
+    """The estimate's number of scopes follows from how far each source reaches now."""
+    found = scanners().values()
+    everywhere = sum(each.everywhere for each in found)
+    once = sum(each.hub_only for each in found)
+    of_account = len(found) - everywhere - once
+    text = (ROOT / "docs/cost.md").read_text("utf-8")
+    assert f"{everywhere} sources in each account and region, {of_account} in each account, {once} once" in text
+    assert f"20 × 3 × {everywhere} + 20 × {of_account} + {once} = {60 * everywhere + 20 * of_account + once}" in text
+
+
+def test_links_lead_somewhere() -> None:
+    """Every link between the documents names a file that is there."""
+    documents = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    links = [
+        (each, name) for each in documents for name in re.findall(r"\]\(([^)#:]+)[^)]*\)", each.read_text("utf-8"))
+    ]
+    assert [f"{each.name}: {name}" for each, name in links if not (each.parent / name).exists()] == []
+
+
 def _json_blocks(text: str) -> list[str]:
     return re.findall(r"```json\n(.+?)\n```", text, re.DOTALL)
 

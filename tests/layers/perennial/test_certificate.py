@@ -62,6 +62,7 @@ BARE = build("bare", names=None, ku=None, eku=None, constraints=False, key_ident
         ("sct_count", 3, 0),
         ("problems", (), ()),
     ],
+    ids=range(26),
 )
 def test_every_attribute_is_read(attribute: str, full: Any, bare: Any) -> None:
     """A rich certificate tells each fact; in a bare one what is missing is told as missing, not as unread."""
@@ -228,7 +229,9 @@ def test_what_a_malformed_extension_hides_is_unknown_and_not_missing() -> None:
     assert problem.startswith("extensions: ValueError: ")
 
 
-@pytest.mark.parametrize("der", [b"", b"\x30", b"\x30\x80", b"not a certificate", FULL.der[:-1], FULL.der + b"\x00"])
+@pytest.mark.parametrize(
+    "der", [b"", b"\x30", b"\x30\x80", b"not a certificate", FULL.der[:-1], FULL.der + b"\x00"], ids=range(6)
+)
 def test_what_is_no_certificate_keeps_der_fingerprint_and_reason(der: bytes) -> None:
     """Nothing is dropped: bytes that do not load are kept under their hash."""
     certificate = parse(der)
@@ -283,6 +286,7 @@ def test_parse_never_raises_and_never_loses_anything(der: bytes) -> None:
         text.encode()
 
 
+ROOT_RSA = build("RSA Root", ca=True, key="RSA-2048")
 BODY = base64.encodebytes(FULL.der).decode()
 TRUST = bytes.fromhex("300c300a06082b06010505070301")  # what OpenSSL appends: trusted for servers
 
@@ -323,9 +327,12 @@ def test_pem_as_people_store_it(text: str) -> None:
         (block("MIIB-aaa"), "Only base64 data is allowed"),
         (block(""), "it is empty"),
         (FULL.pem[:-30], "its END line is missing"),
+        (FULL.key_pem.replace("PRIVATE KEY", "CERTIFICATE"), "it is a private key"),
+        (ROOT_RSA.key_pem.replace("PRIVATE KEY", "CERTIFICATE"), "it is a private key"),
         (FULL.pem[:200], "its END line is missing"),
         (block("Proc-Type: 4,CLEAR\n\n" + BODY), "Only base64 data is allowed"),
     ],
+    ids=range(9),
 )
 def test_a_broken_block_is_told_and_hides_no_other(text: str, reason: str) -> None:
     """What cannot be decoded is reported with its number, and the certificates around it are read."""
@@ -335,7 +342,9 @@ def test_a_broken_block_is_told_and_hides_no_other(text: str, reason: str) -> No
     assert told.startswith("block 2: ") and reason in told
 
 
-@pytest.mark.parametrize("text", ["", "hello", FULL.key_pem, "-----BEGIN CERTIFICATE REQUEST-----\nMII=\n-----END"])
+@pytest.mark.parametrize(
+    "text", ["", "hello", FULL.key_pem, "-----BEGIN CERTIFICATE REQUEST-----\nMII=\n-----END"], ids=range(4)
+)
 def test_other_pem_is_not_a_certificate(text: str) -> None:
     """Keys and requests are neither certificates nor broken ones."""
     assert (ders(text), broken_blocks(text)) == ([], [])

@@ -46,8 +46,8 @@ def elements(der: bytes) -> list[tuple[int, bytes]]:
 
 
 def is_certificate(der: bytes) -> bool:
-    """Whether bytes have the form of a Certificate (RFC 5280 4.1): a body of a serial and at least five sequences. CRLs,
-    requests, OCSP messages and keys have other bodies. The parser that is tested is not asked."""
+    """Whether bytes have the form of a Certificate (RFC 5280 4.1): a body of a serial and at least five sequences.
+    CRLs, requests, OCSP messages and keys have other bodies. The parser that is tested is not asked."""
     outer = elements(der)
     if len(outer) != 1 or outer[0][0] != 0x30:
         return False
@@ -151,7 +151,7 @@ class Stored:
 
 @pytest.fixture
 def one_partition_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Moto sorts the whole table for each query; this shows it the partition that is asked for, as DynamoDB reads it."""
+    """Moto sorts the whole table for each query; this shows it only the partition that is asked for."""
     query = Table.query
 
     def narrowed(table: Any, hash_key: Any, *rest: Any, **named: Any) -> Any:

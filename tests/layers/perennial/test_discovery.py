@@ -22,11 +22,15 @@ LISTENER = f"arn:aws:elasticloadbalancing:{REGION}:{HUB}:listener/app/web/1/2"
 def scan(estate: Estate, scope: Scope = SCOPE, *, minutes: int = 10) -> dict[str, Any]:
     estate.clock.now += timedelta(seconds=1)
     now = estate.clock.now
-    return discovery.scan_scope(estate.deployment, run="run", scope=scope, now=now, deadline=now + timedelta(minutes=minutes))
+    return discovery.scan_scope(
+        estate.deployment, run="run", scope=scope, now=now, deadline=now + timedelta(minutes=minutes)
+    )
 
 
 def refused(code: str) -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "ListCertificates")
+    return ClientError(
+        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "ListCertificates"
+    )
 
 
 def test_a_new_certificate_is_kept_with_its_place_and_is_due_for_assessment(estate: Estate) -> None:
@@ -52,7 +56,7 @@ def test_an_unchanged_scope_is_read_and_not_written(estate: Estate) -> None:
 
 
 def test_what_is_gone_is_marked_with_the_time_and_stays(estate: Estate) -> None:
-    """A certificate that left its last place stays in the inventory, marked gone at the time of the scan that missed it."""
+    """A certificate that left its last place stays in the inventory, marked gone at the time of the scan."""
     leaf = build("shop.example.com")
     estate.acm.holds[ARN] = leaf
     scan(estate)
@@ -188,9 +192,7 @@ def test_a_run_counts_a_scope_without_word_as_incomplete(estate: Estate) -> None
 def test_a_scope_that_the_workflow_gave_up_tells_the_last_reason(estate: Estate) -> None:
     """After the retries ran out the reason is the error's, and its message is not the whole stack."""
     cause = '{"errorMessage": "acm: ListCertificates: Throttling", "errorType": "Throttled", "stackTrace": ["secret"]}'
-    discovery.abandon(
-        estate.deployment, run="run", scope=SCOPE, error={"Error": "Throttled", "Cause": cause}, now=NOW
-    )
+    discovery.abandon(estate.deployment, run="run", scope=SCOPE, error={"Error": "Throttled", "Cause": cause}, now=NOW)
     (scope,) = estate.deployment.inventory.scopes()
     assert (scope.reason, scope.message) == ("throttled", "Throttled: acm: ListCertificates: Throttling")
 
@@ -214,7 +216,9 @@ def test_a_global_source_is_scanned_once_an_account_and_endpoints_only_from_the_
     """Regional sources multiply with regions; global ones do not; hub-only ones are the hub's."""
     regional = Scanner(source="acm", title="", actions=("a:B",), scan=lambda reading: iter(()))
     everywhere = Scanner(source="iam", title="", actions=("a:B",), scan=lambda reading: iter(()), everywhere=False)
-    hub = Scanner(source="endpoints", title="", actions=("a:B",), scan=lambda r: iter(()), everywhere=False, hub_only=True)
+    hub = Scanner(
+        source="endpoints", title="", actions=("a:B",), scan=lambda r: iter(()), everywhere=False, hub_only=True
+    )
     wanted = {"acm": regional, "iam": everywhere, "endpoints": hub}
     member = list(discovery.scopes_of("2" * 12, ("a", "b"), wanted, is_hub=False))
     assert member == [Scope("2" * 12, "a", "acm"), Scope("2" * 12, "b", "acm"), Scope("2" * 12, GLOBAL, "iam")]

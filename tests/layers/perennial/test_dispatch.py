@@ -123,4 +123,6 @@ def test_the_tick_starts_an_assessment_only_when_something_is_due(machines: Esta
 def _one_place() -> tuple[Scope, Any]:
     from perennial.manifest import Difference, Role, Sighting
 
-    return SCOPE, Difference(added=(Sighting(location="arn:x", role=Role.STORED, resource="arn:x"),), changed=(), gone=())
+    return SCOPE, Difference(
+        added=(Sighting(location="arn:x", role=Role.STORED, resource="arn:x"),), changed=(), gone=()
+    )

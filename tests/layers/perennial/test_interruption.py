@@ -11,8 +11,8 @@ import pytest
 from botocore.client import BaseClient
 
 from certificates import build
-from layers.perennial.conftest import in_memory_hub
 from estate import HUB, NOW, REGION, Estate
+from layers.perennial.conftest import in_memory_hub
 from perennial import discovery, publishing
 from perennial.inventory.indexes import SHARDS
 from perennial.manifest import Scope
@@ -105,7 +105,7 @@ def state(estate: Estate) -> dict[str, Any]:
 
 
 def ended(which: str = "", number: int = 0) -> tuple[dict[str, Any], int]:
-    """Two runs, one of them perhaps killed, and each run again; what is kept in the end, and the calls until the kill."""
+    """Two runs, one of them perhaps killed, each run again: what is kept in the end, and the calls until the kill."""
     made = 0
     with in_memory_hub(CONFIGURATION) as estate:
         for name, prepare in (("first", begin), ("second", change)):
@@ -125,7 +125,7 @@ def ended(which: str = "", number: int = 0) -> tuple[dict[str, Any], int]:
 def test_killed_at_any_call_and_run_again_the_inventory_ends_the_same(
     which: str, part: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever call of a run is its last, the next runs lead to the same table and the same findings in Security Hub."""
+    """Whatever call of a run is its last, the next runs lead to the same table and the same findings."""
     reference, _ = ended()
     _, total = ended(which, 1_000_000)
     numbers = range(1 + part, total + 1, PARTS)

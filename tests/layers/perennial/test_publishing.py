@@ -158,7 +158,9 @@ def test_a_finding_that_security_hub_fails_alone_is_retried_alone(
     scan(estate)
     assess(estate)
     with monkeypatch.context() as patched:
-        patched.setattr("perennial.security_hub.send", lambda client, documents: {documents[0]["Id"]: "InvalidInput: x"})
+        patched.setattr(
+            "perennial.security_hub.send", lambda client, documents: {documents[0]["Id"]: "InvalidInput: x"}
+        )
         result = publish(estate)
     assert result["failed"] == 1
     assert len(list(estate.deployment.inventory.due(DueKind.PUBLISH, estate.clock.now, 10))) == 0

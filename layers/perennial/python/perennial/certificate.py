@@ -27,6 +27,8 @@ _PEM = re.compile(
     rb"(?:(?P<end>-----END (?:X509 |TRUSTED )?CERTIFICATE-----)|(?=-----BEGIN )|\Z)",
     re.DOTALL,
 )
+# A certificate begins with two sequences (RFC 5280 4.1); keys and PKCS #12 with a sequence and a number, their version.
+_NO_CERTIFICATE = re.compile(rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...)\x02", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +114,19 @@ def _blocks(pem: bytes | str) -> Iterator[tuple[bytes, str | None]]:
         except binascii.Error as error:
             yield b"", f"block {number}: {problem or error}"
             continue
-        if problem or not der:
-            yield b"", f"block {number}: {problem or 'it is empty'}"
+        if not der:
+            problem = problem or "it is empty"
+        elif _NO_CERTIFICATE.match(der):
+            problem = "it is a private key or a container, not a certificate"
+        if problem:
+            yield b"", f"block {number}: {problem}"
         else:
-            yield (_without_trust(der) if match["kind"] == b"TRUSTED " else der), None
+            yield _first(der), None
 
 
-def _without_trust(der: bytes) -> bytes:
-    """The certificate of OpenSSL's TRUSTED CERTIFICATE, behind which lies what it is trusted for (X509_CERT_AUX)."""
+def _first(der: bytes) -> bytes:
+    """The certificate of a block alone: behind it may lie what it is trusted for (OpenSSL's X509_CERT_AUX), or a key.
+    What reads PEM for use takes the first element too."""
     if len(der) < 2 or der[1] == 0x80:
         return der
     size = der[1] & 0x7F if der[1] & 0x80 else 0  # bytes of the length (X.690 8.1.3)

@@ -15,6 +15,8 @@ from typing import Any
 
 from perennial.certificate import Certificate, ders, parse
 
+UNVERIFIED = ("md5", "sha1")  # hashes of signatures that cryptography refuses to verify in certificates
+
 
 class ChainStatus(StrEnum):
     """How the certificates that come with a leaf build (RFC 5246 7.4.2, RFC 8446 4.4.2: each signs the one before)."""
@@ -72,7 +74,7 @@ def _build(
     path = [leaf]
     while not path[-1].self_issued and len(path) <= len(others):
         candidates = [each for each in others if each.subject == path[-1].issuer and each not in path]
-        issuer = next((each for each in candidates if issued(path[-1], by=each)), None)
+        issuer = next((each for each in candidates if issued(path[-1], by=each) or _seems_issued(path[-1], each)), None)
         if issuer is None:
             if candidates and not _anchored(path[-1], roots):
                 return ChainStatus.UNTRUSTED, path[-1]
@@ -104,6 +106,18 @@ def issued(certificate: Certificate, *, by: Certificate) -> bool:
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
+
+
+def _seems_issued(certificate: Certificate, by: Certificate) -> bool:
+    """Whether names and key identifiers say that a CA issued a certificate, whose signature is of a kind that is no
+    longer verified (SHA-1, MD5). `signatures.weak` reports that; it is no reason to call the chain broken. Never asked
+    of public roots: what anybody can forge does not make a chain public."""
+    return (
+        certificate.signature_hash in UNVERIFIED
+        and by.is_ca is not False
+        and certificate.issuer == by.subject
+        and certificate.authority_key_identifier in (None, by.subject_key_identifier)
+    )
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
 """Discovery: plan the scopes, scan one, collect the run.
 
-A scan reads what is in one scope now, compares it with the scope's manifest, applies the difference to the inventory and
-puts the new manifest last. Interrupted anywhere and run again, it ends the same; what it had read is not read again.
+A scan reads what is in one scope now, compares it with the scope's manifest, applies the difference to the inventory
+and puts the new manifest last. Interrupted anywhere and run again, it ends the same; what was read is not read again.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def accounts(deployment: Deployment) -> list[str]:
 
 def _active(account: Mapping[str, Any]) -> bool:
     """`Status` is what `State` was called until 2026-09, when AWS retired it."""
-    return account.get("State", account.get("Status")) == "ACTIVE"
+    return bool(account.get("State", account.get("Status")) == "ACTIVE")
 
 
 def _regions(deployment: Deployment, account: str) -> tuple[str, ...]:
@@ -234,7 +234,7 @@ def _reading(deployment: Deployment, scope: Scope, known: Mapping[str, Sighting]
 def tags_of(clients: Clients, resource_type: str) -> Mapping[str, Mapping[str, str]]:
     """ARN → tags of every tagged resource of a type, a hundred a call (Resource Groups Tagging API).
 
-    {} for a type that the API does not know here: such resources have no tags to tell. A denial is raised, and makes the
+    {} for a type that the API does not know: such resources have no tags to tell. A denial is raised, and makes the
     scope incomplete: without tags every owner would change to nobody, and everybody would be told so.
     Raises: ClientError.
     """

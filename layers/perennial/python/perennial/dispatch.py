@@ -1,7 +1,7 @@
 """What is due now, and what an event makes due.
 
-An event only marks its scope as due: a storm of calls in one scope is one scan. The tick starts what is due under a name
-made of the due entries, so that a tick that runs twice starts it once.
+An event only marks its scope as due: a storm of calls in one scope is one scan. The tick starts what is due under a
+name made of the due entries, so that a tick that runs twice starts it once.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def receive(deployment: Deployment, event: Mapping[str, Any], now: datetime) -> 
 
 
 def concerned(event: Mapping[str, Any]) -> list[Scope]:
-    """The scopes that an EventBridge event concerns. Pure. An event is input from outside: what does not fit is none."""
+    """The scopes that an EventBridge event concerns. Pure. An event comes from outside: what does not fit is none."""
     account, region = str(event.get("account", "")), str(event.get("region", ""))
     detail = event.get("detail")
     if not ACCOUNT.fullmatch(account) or not REGION.fullmatch(region) or not isinstance(detail, Mapping):

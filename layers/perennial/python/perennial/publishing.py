@@ -111,9 +111,7 @@ def _same_key_as_before(deployment: Deployment, record: PlaceRecord) -> tuple[st
     return _same_key(deployment, known[0] if known else None)
 
 
-def _wake_same_key(
-    deployment: Deployment, same_key: Sequence[str], change: FindingsDifference, now: datetime
-) -> None:
+def _wake_same_key(deployment: Deployment, same_key: Sequence[str], change: FindingsDifference, now: datetime) -> None:
     """A key that turns out to be used twice concerns the other certificate's places too."""
     touched = (*change.opened, *change.changed, *change.resolved)
     if any(each.check.startswith("keys.") and "reused" in each.check for each in touched):

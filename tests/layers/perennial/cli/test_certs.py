@@ -214,7 +214,7 @@ def test_a_certificate_is_printed_as_pem(run: Run, deployed: Inventory) -> None:
     ("which", "said"),
     [
         ("a" * 64, "is not in the inventory"),
-        ("shop", "neither a fingerprint of 64 hexadecimal digits, an ARN nor host:port"),
+        ("shop", "not a fingerprint (8 to 64 hexadecimal digits), an ARN or host:port"),
         (_arn("gone"), "no certificate is known at"),
     ],
 )

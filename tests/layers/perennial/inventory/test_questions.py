@@ -84,7 +84,9 @@ def test_sightings_by_resource(estate: Estate) -> None:
     arn = f"arn:aws:acm:{REGION}:{HUB}:certificate/1"
     sighting = Sighting(location=arn, role=Role.STORED, resource=arn, fingerprint=leaf.certificate.fingerprint)
     estate.deployment.inventory.apply(SCOPE, Difference(added=(sighting,), changed=(), gone=()), NOW)
-    assert [each.sighting.fingerprint for each in estate.deployment.inventory.at_resource(arn)] == [sighting.fingerprint]
+    assert [each.sighting.fingerprint for each in estate.deployment.inventory.at_resource(arn)] == [
+        sighting.fingerprint
+    ]
     assert estate.deployment.inventory.certificate_of_place(arn) == leaf.certificate.fingerprint
     assert estate.deployment.inventory.certificate_of_place("arn:nothing") is None
 
@@ -120,3 +122,10 @@ def test_months_cover_the_time_between(estate: Estate) -> None:
 
     start = datetime(2026, 1, 31, tzinfo=NOW.tzinfo)
     assert _months(start, start + 60 * DAY) == ["2026-01", "2026-02", "2026-03", "2026-04"]
+
+
+def test_a_fingerprint_is_found_by_its_beginning(inventory: Inventory) -> None:
+    """The first digits that a list shows lead to the certificate; what begins no fingerprint leads to none."""
+    (first, *_) = inventory.expiring(NOW, NOW + 5 * DAY)
+    assert inventory.beginning_with(first.fingerprint[:16], limit=2) == [first.fingerprint]
+    assert inventory.beginning_with("0" * 16, limit=2) == []

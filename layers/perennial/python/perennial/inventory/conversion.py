@@ -73,7 +73,7 @@ def sharded(value: str, spread: str) -> str:
 
 
 def expiry_bucket(not_after: datetime) -> str:
-    """The month of the end: a question about some days reads one or two months' partitions, and in them just its days."""
+    """The month of the end: a question about some days reads one or two months' partitions, in them just its days."""
     return stamp(not_after)[:7]
 
 
@@ -104,19 +104,23 @@ def certificate_item(certificate: Certificate, now: datetime) -> Item:
     )
 
 
-def name_items(certificate: Certificate) -> Iterator[Item]:
+def finding_aids(certificate: Certificate) -> Iterator[Item]:
+    """The items by which a certificate is found: by the beginning of its fingerprint, and by each of its names."""
+    fingerprint = certificate.fingerprint or ""
+    yield Item(prefix_key(fingerprint), fingerprint, kind="fingerprint")
     names = set(certificate.names)
     if not names and certificate.common_name:
         names = {certificate.common_name}
-    for name in sorted(names):
-        zone, reverse = name_key(name)
-        yield Item(
-            zone, fitting(f"{reverse}#{certificate.fingerprint}"), kind="name", fingerprint=certificate.fingerprint
-        )
+    for zone, reverse in sorted({name_key(name) for name in names}):
+        yield Item(zone, fitting(f"{reverse}#{fingerprint}"), kind="name", fingerprint=fingerprint)
+
+
+def prefix_key(fingerprint: str) -> str:
+    return f"FINGERPRINT#{fingerprint[:2]}"
 
 
 def name_key(name: str) -> tuple[str, str]:
-    """`www.shop.example.com` -> (`ZONE#com.example`, `com.example.shop.www`): one prefix query finds a whole subtree."""
+    """`www.shop.example.com` -> (`ZONE#com.example`, `com.example.shop.www`): one prefix finds a whole subtree."""
     clean = name.lower().rstrip(".").encode("utf-8", "replace")[:MAX_NAME].decode("utf-8", "ignore") or "-"
     labels = [clean] if ":" in clean or clean.replace(".", "").isdigit() else clean.split(".")[::-1]
     return "ZONE#" + ".".join(labels[:2]), ".".join(labels)

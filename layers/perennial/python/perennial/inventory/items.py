@@ -7,6 +7,7 @@
 | sighting | `PLACE#<place>` | `SIGHTING#<location>` |
 | finding | `PLACE#<place>` | `FINDING#<id>` |
 | name of a certificate | `ZONE#<top two labels>` | `<labels from the top>#<sha256>` |
+| beginning of a fingerprint | `FINGERPRINT#<two digits>` | `<sha256>` |
 | scope | `SCOPE` | `<account>/<region>/<source>` |
 | run of Discovery | `RUN` | `<started at>#<id>` |
 | known word (issuer, owner) | `WORD#<kind>` | `<word>` |

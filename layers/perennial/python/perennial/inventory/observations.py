@@ -27,14 +27,18 @@ class Observations:
         self._words: set[tuple[str, str]] = set()
 
     def keep(self, certificates: Iterable[Certificate], now: datetime) -> None:
-        """Keep certificates by their fingerprint; those already known stay as they are, and are no longer gone."""
-        in_parallel(lambda certificate: self._keep(certificate, now), certificates)
+        """Keep certificates by their fingerprint; those already known stay as they are, and are no longer gone. What
+        finds a certificate is written before it, so that none is kept and not found."""
+        kept = list({each.fingerprint: each for each in certificates}.values())
+        with Item.batch_write() as batch:
+            for certificate in kept:
+                for item in conversion.finding_aids(certificate):
+                    batch.save(item)
+        for issuer in {each.issuer for each in kept if each.issuer}:
+            self.remember("issuer", issuer)
+        in_parallel(lambda certificate: self._keep(certificate, now), kept)
 
     def _keep(self, certificate: Certificate, now: datetime) -> None:
-        for name in conversion.name_items(certificate):
-            name.save()
-        if certificate.issuer:
-            self.remember("issuer", certificate.issuer)
         item = conversion.certificate_item(certificate, now)
         try:
             item.save(condition=Item.pk.does_not_exist())
@@ -82,7 +86,7 @@ class Observations:
             self._leave(scope, sighting, now)
 
     def _leave(self, scope: Scope, sighting: Sighting, now: datetime) -> None:
-        """A certificate is no longer held at a place. When that was its last, it is gone, and stays in the inventory."""
+        """A certificate is no longer held at a place. When that was its last it is gone, and stays in the inventory."""
         fingerprint = sighting.fingerprint or ""
         present = Item.pk.exists() & Item.gone_at.does_not_exist()
         update(conversion.held_key(scope, sighting), [Item.gone_at.set(stamp(now))], present)

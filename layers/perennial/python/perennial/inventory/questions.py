@@ -1,6 +1,6 @@
 """What the inventory is asked. Each question reads in proportion to its answer; none scans the table.
 
-Lists of certificates come in the order of their end, the earliest first, one by one: who stops taking stops the reading.
+Lists of certificates come in the order of their end, the earliest first, one by one: who stops taking stops reading.
 """
 
 from __future__ import annotations
@@ -68,6 +68,11 @@ class Questions:
             if rest[:1] in ("#", "."):
                 found[item.fingerprint] = None
         return self._summaries(found)
+
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """Fingerprints that begin so; `prefix` has at least two hexadecimal digits."""
+        found = Item.query(conversion.prefix_key(prefix), Item.sk.startswith(prefix), limit=limit, page_size=limit)
+        return [item.sk for item in found]
 
     def at_resource(self, resource: str) -> Iterator[SightingRecord]:
         """Sightings at a resource (ARN or host:port), gone ones too."""

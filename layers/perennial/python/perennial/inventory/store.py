@@ -49,5 +49,6 @@ class Inventory(Verdicts, Questions):
         end = stamp(record.completed_at) if record.completed_at else None
         sk = conversion.fitting(f"{started}#{record.run}")
         expires_at = int((record.started_at + KEPT).timestamp())
-        times = {"attempted_at": started, "completed_at": end, "expires_at": expires_at}
-        Item("RUN", sk, kind="run", run=record.run, counts=counts, **times).save()
+        item = Item("RUN", sk, kind="run", run=record.run, attempted_at=started, completed_at=end, counts=counts)
+        item.expires_at = expires_at
+        item.save()

@@ -112,7 +112,7 @@ class Verdicts(Observations):
         update(finding_key(out.finding), actions, Item.due_at == out.due_at)
 
     def scan_soon(self, scope: Scope, at: datetime) -> bool:
-        """Make a scope due for a scan, once until it is started: a storm of events is one scan. False: it already was."""
+        """Make a scope due for a scan, once until it starts: a storm of events is one scan. False: it was already."""
         actions = conversion.due_actions(DueKind.SCAN, scope.key, at)
         return update(("SCOPE", scope.key), actions, Item.due_key.does_not_exist()) is not None
 

@@ -13,16 +13,16 @@ the previous manifest does not know it or the source says that it changed.
 | ownership_certificate | ARN of the public certificate that proves the domain's owner, with mutual TLS | apigateway |
 | ssl_support_method | sni-only, vip, static-ip | cloudfront |
 | origins | ids of the origins that are shown the certificate (binding origin) | cloudfront |
-| policy, protocols | TLS policy and the protocol versions it allows (`TLSv1`, `TLSv1.1`, `TLSv1.2`, `TLSv1.3`) | attached |
+| policy, protocols | TLS policy and the protocol versions it allows (`SSLv3`, `TLSv1` to `TLSv1.3`) | attached |
 | protocol | negotiated version | endpoints |
 | addresses | those that serve this certificate, only where the host's addresses differ | endpoints |
 | handshake | why it failed although certificates were sent | endpoints |
 | type | AMAZON_ISSUED, IMPORTED, PRIVATE (acm); ROOT, SUBORDINATE (acm_pca) | acm, acm_pca |
 | usage_mode, shared | GENERAL_PURPOSE or SHORT_LIVED_CERTIFICATE; whether another account owns the CA | acm_pca |
-| status, status_message | the service's own state, such as ISSUED, ACTIVE, PENDING_VALIDATION; its words on it | all services |
+| status, status_message | the service's own state, such as ISSUED, and its words on it | acm, acm_pca, domains … |
 | in_use | the service says that something uses it | acm |
 | renewal_status, renewal_eligible, exportable, managed_by, origin | as ACM tells them | acm |
-| changed_at | when the certificate came here, or was requested while it is not issued, ISO 8601 | acm, iam, secretsmanager |
+| changed_at | when the certificate came here (not issued yet: was requested), ISO 8601 | acm, iam, secretsmanager |
 | chain | fingerprints of the certificates sent or kept with it, leaf excluded, in order | stored, served |
 | chain_status | complete, incomplete, misordered, self-signed, untrusted (see `chain.py`) | stored, served |
 | chain_not_after | the earliest end of a chain certificate, ISO 8601 | stored, served |

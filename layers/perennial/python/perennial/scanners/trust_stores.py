@@ -144,9 +144,7 @@ def _cloudfront(reading: Reading, client: Any) -> Iterator[Seen]:
                 "note": f"CloudFront does not give out its {store.get('NumberOfCaCertificates', 0)} CA certificates",
             }
             arn, version = store["Arn"], store.get("ETag", "")
-            yield Seen(
-                Sighting(location=arn, role=Role.ANCHOR, resource=arn, version=version, attributes=_told(about))
-            )
+            yield Seen(Sighting(location=arn, role=Role.ANCHOR, resource=arn, version=version, attributes=_told(about)))
 
 
 def _distributions(client: Any, identifier: str) -> list[str]:
