@@ -29,7 +29,7 @@ from perennial.publishing import FINDINGS_ROLE
 from perennial.settings import Settings
 
 READ = ("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query")  # never Scan
-WRITE = ("dynamodb:PutItem", "dynamodb:UpdateItem")
+WRITE = ("dynamodb:BatchWriteItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
 USE_KEY = (
     "kms:Decrypt",
     "kms:DescribeKey",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,9 @@ def _perennial() -> str:
     return str(Path(sys.executable).with_name("perennial"))
 
 
-def _arguments(cloud: Cloud) -> list[str]:
-    sources = [word for source in SOURCES for word in ("--source", source)]
-    return ["scan", "--output", "json", "--quiet", "--region", cloud.region, *sources]
+def _arguments(cloud: Cloud, sources: Sequence[str] = SOURCES) -> list[str]:
+    chosen = [word for source in sources for word in ("--source", source)]
+    return ["scan", "--output", "json", "--quiet", "--region", cloud.region, *chosen]
 
 
 def _calls(cloud: Cloud, size: int) -> Iterator[Result]:
@@ -71,6 +71,10 @@ def _cpu(command: list[str], cloud: Cloud, turns: int = TURNS) -> float:
     return min(child.program(command, environment=cloud.env()).fine(0, 3).cpu_seconds for _ in range(turns))
 
 
+def _cpu_of_floor(cloud: Cloud) -> float:
+    return min(child.module("benches.floor_process", environment=cloud.env()).fine().cpu_seconds for _ in range(TURNS))
+
+
 def _compared(cloud: Cloud, peers: Mapping[str, str | None], size: int, ours: float) -> Iterator[Result]:
     """Each peer that is there on its own task about expiry in ACM: less than what our scan sees."""
     measured = {}
@@ -85,6 +89,9 @@ def _compared(cloud: Cloud, peers: Mapping[str, str | None], size: int, ours: fl
     if measured:
         better = min(measured, key=lambda name: measured[name])
         yield Result(f"{size:,}: quick scan: CPU, of {better}'s", ours / measured[better], "x", SHARE)
+        same = _cpu([_perennial(), *_arguments(cloud, ["acm"])], cloud)
+        yield Result(f"{size:,}: quick scan of ACM alone, as {better}'s: CPU", same / measured[better], "x")
+        yield Result(f"{size:,}: floor: CPU, of {better}'s", _cpu_of_floor(cloud) / measured[better], "x")
 
 
 def _peer(name: str, path: str, cloud: Cloud) -> tuple[float, int]:

@@ -11,7 +11,7 @@ from tests.infra.conftest import as_list
 from perennial.scanners import scanners
 
 KEY = {"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
-TABLE = {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query", "dynamodb:UpdateItem"} | KEY
+TABLE = {f"dynamodb:{each}" for each in ("BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem")} | KEY
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 OWN = {
     "Plan": {"s3:GetObject", "s3:PutObject", "ec2:DescribeRegions", "organizations:ListAccounts", "sts:AssumeRole"},
@@ -26,7 +26,7 @@ OWN = {
         "sts:AssumeRole",
     },
     "Tick": {"sqs:SendMessage", "states:ListExecutions", "states:StartExecution"},
-    "Event": {"sqs:SendMessage"},
+    "Event": {"s3:GetObject", "sqs:SendMessage"},
 }
 
 

@@ -13,7 +13,7 @@ from local_cloud.cloud import Cloud
 
 sys.path.append(str(Path(__file__).parent))  # for `deployed`, which the tests of the deployed hub share
 
-from deployed import Hub, deployed_hub  # noqa: E402
+from deployed import Hub, deployed_hub
 
 WAIT_SCALE = "0.1"
 """How much of a state machine's waits and retry intervals is really waited."""

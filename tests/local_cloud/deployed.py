@@ -1,8 +1,8 @@
 """PerennialHub and PerennialMember, deployed into a local cloud of their own, and what tests ask of them.
 
-    hub.execute({"scopes": [...]})   run the deployed Discovery to its end
-    hub.dump()                       the inventory and the manifests, without what differs from run to run
-    hub.clear()                      forget all of it, as before the first run
+hub.execute("111111111111/eu-west-1/acm")   run the deployed Discovery to its end
+hub.dump()                                  the inventory and the manifests, without what differs from run to run
+hub.clear()                                 forget all of it, as before the first run
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import re
 import signal
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -97,12 +96,11 @@ class Hub:
 
     # --- Discovery ---
 
-    def start(self, content: Any, name: str | None = None) -> str:
-        """Start Discovery; returns the execution's ARN."""
-        started = self.client("stepfunctions").start_execution(
-            stateMachineArn=self.outputs["DiscoveryArn"], name=name or uuid.uuid4().hex, input=json.dumps(content)
-        )
-        return str(started["executionArn"])
+    def start(self, *scopes: str) -> str:
+        """Start Discovery over these scopes; returns the execution's ARN."""
+        content = json.dumps({"scopes": scopes})
+        start = self.client("stepfunctions").start_execution
+        return str(start(stateMachineArn=self.outputs["DiscoveryArn"], input=content)["executionArn"])
 
     def finish(self, execution: str) -> Record:
         """Wait until an execution has ended."""
@@ -112,7 +110,7 @@ class Hub:
 
     def execute(self, *scopes: str) -> Record:
         """Run Discovery over these scopes to its success."""
-        ended = self.finish(self.start({"scopes": list(scopes)}))
+        ended = self.finish(self.start(*scopes))
         assert ended["status"] == "SUCCEEDED", (ended["status"], ended.get("error"), ended.get("cause"))
         return ended
 
@@ -169,10 +167,8 @@ class Hub:
     def dump(self) -> dict[str, Any]:
         """What one estate leads to, whatever way it took: items and manifests without times, stamps and runs."""
         items = {f"{each['pk']} {each['sk']}": _lasting(each) for each in self.items() if each["pk"] != "RUN"}
-        manifests = {
-            f"s3 {key}": body.decode().splitlines()[1:] for key, body in self.objects().items() if not key.startswith("runs/")
-        }
-        return items | manifests
+        kept = {key: body for key, body in self.objects().items() if not key.startswith("runs/")}
+        return items | {f"s3 {key}": body.decode().splitlines()[1:] for key, body in kept.items()}
 
     # --- as if it had never run, and as if it had crashed ---
 
@@ -213,8 +209,7 @@ class Hub:
 
 
 def _plain(value: Record) -> Any:
-    (kind, content), = value.items()
-    return content
+    return next(iter(value.values()))
 
 
 def _lasting(item: Record) -> Record:
@@ -316,4 +311,3 @@ def _functions(cloud: Cloud) -> dict[str, str]:
 def _construct(name: str) -> str:
     """`PerennialHub-DispatchTickFunction1A2B-…` → `DispatchTick`."""
     return name.removeprefix("PerennialHub-").partition("Function")[0]
-

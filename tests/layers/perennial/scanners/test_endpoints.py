@@ -25,7 +25,7 @@ OTHER = build("localhost", issuer=INTERMEDIATE, serial=7)
 
 
 def scan(*configured: str, known: Iterable[Sighting] = ()) -> list[Seen]:
-    before = decode(encode(SCOPE, NOW, known))
+    before = {each.location: each for each in decode(encode(SCOPE, NOW, known))}
     reading = Reading(
         scope=SCOPE,
         client=lambda service: pytest.fail(f"{service} is not needed"),

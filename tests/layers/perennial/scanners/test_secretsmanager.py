@@ -93,7 +93,7 @@ def document(*chain: Built, key: Built | None = None) -> str:
 
 def stored(sightings: Iterable[Sighting]) -> list[Sighting]:
     """As the next scan finds them: written to a manifest and read again."""
-    return list(decode(encode(SCOPE, NOW, sightings)).values())
+    return decode(encode(SCOPE, NOW, sightings))
 
 
 def test_certificate_chain_and_key() -> None:

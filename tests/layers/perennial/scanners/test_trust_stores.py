@@ -193,7 +193,7 @@ def test_cloudfront_stores_in_one_region() -> None:
     (found,) = in_region(script(), "us-east-1")
     assert (found.location, found.version, found.fingerprint) == (CLOUDFRONT, "E", None)
     assert found.attributes["trusted_by"] == ["arn:a", "arn:b"]
-    assert "3 CA certificates" in found.attributes["problem"]
+    assert "3 CA certificates" in found.attributes["note"] and "problem" not in found.attributes
     assert in_region(script(), "eu-west-1") == []
 
 

@@ -39,18 +39,18 @@ def certs() -> None:
         "perennial certs list --issuer 'Example Root' --output csv",
     ),
 )
-@click.option("--expiring", type=options.Duration(), metavar="30d|12h|4w", help="That end within 12h, 30d, 4w.")
-@click.option("--expired", is_flag=True, help="That have ended; with --expiring, both.")
-@click.option("--owner", help="Of one owner.")
-@click.option("--issuer", help="Whose issuer's name contains this.")
-@click.option("--key-algorithm", "key", help="With such a key: RSA, RSA-2048, EC, EC-256, Ed25519, ML-DSA-65.")
-@click.option("--signature", help="Signed so: sha256WithRSAEncryption, ecdsa-with-SHA256.")
-@click.option("--name", help="With this name; a wildcard is a name of its own.")
+@click.option("--expiring", type=options.Duration(), metavar="30d|12h|4w", help="Only those that end within this time.")
+@click.option("--expired", is_flag=True, help="Only those that have ended; with --expiring: also those.")
+@click.option("--owner", help="Only those of this owner.")
+@click.option("--issuer", help="Only those whose issuer's name contains this.")
+@click.option("--key-algorithm", "key", help="Only those with such a key: RSA, RSA-2048, EC-256, Ed25519, ML-DSA-65 …")
+@click.option("--signature", help="Only those signed with this: sha256WithRSAEncryption, ecdsa-with-SHA256 …")
+@click.option("--name", help="Only those with this name; a wildcard is a name of its own.")
 @click.option("--subtree", is_flag=True, help="With --name: also every name below it.")
-@click.option("--public-key", type=_SHA256, help="With the public key of this SHA-256.")
-@click.option("--resource", help="At this ARN or host:port.")
+@click.option("--public-key", type=_SHA256, help="Only those with the public key of this SHA-256.")
+@click.option("--resource", help="Only those at this ARN or host:port.")
 @click.option("--include-gone", is_flag=True, help="Also those that are nowhere any more.")
-@click.option("--limit", type=click.IntRange(1), help="At most so many.")
+@click.option("--limit", type=click.IntRange(1), help="The largest number to list.")
 @options.output(TABLE, JSON, CSV)
 @options.session
 def list_certificates(

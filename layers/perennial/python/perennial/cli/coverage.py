@@ -40,11 +40,11 @@ _SCOPE = ("scope", "status", "reason", "message", "sightings", "completed_at", "
     )
 )
 @click.option(
-    "--severity", type=options.SEVERITY, default="informational", help="As bad as this or worse.", show_default=True
+    "--severity", type=options.SEVERITY, default="informational", help="Only those as bad as this or worse.", show_default=True
 )
-@click.option("--owner", help="Of one owner's certificates.")
-@click.option("--check", help="Of one check, by its id.")
-@click.option("--account", type=ONE_ACCOUNT, help="In one account.")
+@click.option("--owner", help="Only those of this owner's certificates.")
+@click.option("--check", help="Only those of this check, by its id.")
+@click.option("--account", type=ONE_ACCOUNT, help="Only those in this account.")
 @options.output(TABLE, JSON, CSV)
 @options.session
 def findings(

@@ -61,8 +61,8 @@ SEVERITY = click.Choice([str(each) for each in Severity])
 def session(command: Command) -> Command:
     """--profile and --region of a command that reads the deployed inventory, and its table."""
     for option in (
-        click.option("--table", "table_name", envvar="PERENNIAL_TABLE", help="Inventory table; default: the deployed."),
-        click.option("--region", type=ONE_REGION, help="Region of the deployment; default: your profile's."),
+        click.option("--table", "table_name", envvar="PERENNIAL_TABLE", help="The inventory's table.  [default: that of the deployment]"),
+        click.option("--region", type=ONE_REGION, help="Region of the deployment.  [default: that of the profile or environment]"),
         click.option("--profile", help="AWS profile to use."),
     ):
         command = option(command)
@@ -74,7 +74,7 @@ def output(*formats: str) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         chosen = click.option(
-            "--output", type=click.Choice(formats), default=TABLE, show_default=True, help="How to show it."
+            "--output", type=click.Choice(formats), default=TABLE, show_default=True, help="The format of the result."
         )
         short = click.option(
             "--json", "output", flag_value=JSON, help="The same as --output json.", type=click.Choice(formats)

@@ -73,6 +73,15 @@ def regions_of(session: boto3.Session, wanted: Sequence[str]) -> tuple[str, ...]
     return _known(session, wanted) if wanted else (session.region_name,)
 
 
+def accounts_of_organization(clients: Clients) -> tuple[str, ...]:
+    """The active accounts of the organization, as `accounts = "organization"` in a configuration asks for.
+
+    Raises: ClientError where the credentials may not list them.
+    """
+    pages = clients("organizations", clients.region or "us-east-1").get_paginator("list_accounts").paginate()
+    return tuple(sorted(each["Id"] for page in pages for each in page["Accounts"] if each["Status"] == "ACTIVE"))
+
+
 def _known(session: boto3.Session, wanted: Sequence[str]) -> tuple[str, ...]:
     named = tuple(dict.fromkeys(wanted))
     known = {

@@ -44,7 +44,7 @@ class Wanted:
     output: str
     out: Path | None
     fail_on: str | None
-    severity: str
+    severity: str | None
     quiet: bool
 
 
@@ -59,7 +59,7 @@ class Wanted:
     + f"\n\n\b\n{EXIT_CODES}"
 )
 @click.option("--profile", help="AWS profile to use.")
-@click.option("--region", type=options.REGIONS, multiple=True, help="Region to scan, repeatable; or all.")
+@click.option("--region", type=options.REGIONS, multiple=True, help="Region to scan, repeatable; or all.  [default: that of the profile or environment]")
 @click.option("--accounts", type=options.ACCOUNTS, multiple=True, help="Accounts to scan, through a role in each.")
 @click.option("--role-name", help="The role in other accounts.  [default: PerennialDiscovery]")
 @click.option("--external-id", help="The external id that the role asks for.")
@@ -68,16 +68,14 @@ class Wanted:
     "--endpoints", type=click.File("rb"), help="File with a host:port a line, to shake hands with; - is stdin."
 )
 @click.option("--full", is_flag=True, help="Read each certificate once: all checks, within the rates of AWS.")
-@click.option("--config", type=click.File("rb"), help="A perennial.toml: what the organisation expects.")
+@click.option("--config", type=click.File("rb"), help="A perennial.toml: where to look, and what the organisation expects.")
 @options.output(TABLE, JSON, CSV, HTML)
 @click.option("--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write to a file.")
 @click.option("--fail-on", type=options.SEVERITY, help="Exit 1 where a finding is as bad as this or worse.")
 @click.option(
     "--severity",
     type=options.SEVERITY,
-    default="informational",
-    show_default=True,
-    help="Show findings as bad as this or worse.",
+    help="Show findings as bad as this or worse.  [default: low in a table, else all]",
 )
 @click.option("--quiet", is_flag=True, help="No progress and no notices.")
 def scan(**given: Any) -> int:
@@ -89,7 +87,7 @@ def scan(**given: Any) -> int:
     wanted = Wanted(**given)
     settings, chosen = _settings(wanted)
     survey = _survey(wanted, settings, chosen)
-    least = Severity(wanted.severity).rank
+    least = Severity(wanted.severity or ("low" if wanted.output == TABLE else "informational")).rank
     shown = [each for each in survey.findings if each.severity.rank <= least]
     _write(wanted, survey, shown)
     if not wanted.quiet:
@@ -151,7 +149,7 @@ def _survey(wanted: Wanted, settings: Settings, chosen: tuple[str, ...]) -> Surv
     from perennial.survey import Order, survey
 
     clients = reach.clients_of(wanted.profile, None)
-    tasks, failed = reach.tasks(clients, _reach(wanted, settings.discovery, chosen, clients.session))
+    tasks, failed = reach.tasks(clients, _reach(wanted, settings.discovery, chosen, clients))
 
     def whose() -> str:
         return str(clients("sts", clients.region or "us-east-1").get_caller_identity()["Account"])
@@ -161,14 +159,17 @@ def _survey(wanted: Wanted, settings: Settings, chosen: tuple[str, ...]) -> Surv
         return survey(tasks, failed, order, whose)
 
 
-def _reach(wanted: Wanted, discovery: Discovery, chosen: tuple[str, ...], session: Any) -> Reach:
-    from perennial.cli.reach import Reach, regions_of
+def _reach(wanted: Wanted, discovery: Discovery, chosen: tuple[str, ...], clients: Any) -> Reach:
+    from perennial.cli.reach import Reach, accounts_of_organization, regions_of
 
     named = tuple(region for group in wanted.region for region in group)
+    listed = tuple(account for group in wanted.accounts for account in group) or discovery.accounts
+    if discovery.organization and not listed:
+        listed = accounts_of_organization(clients)
     return Reach(
-        regions=regions_of(session, named or discovery.regions),
+        regions=regions_of(clients.session, named or discovery.regions),
         sources=chosen,
-        accounts=tuple(account for group in wanted.accounts for account in group) or discovery.accounts,
+        accounts=listed,
         role_name=discovery.role_name,
         external_id=discovery.external_id,
     )
@@ -215,7 +216,7 @@ def _notices(survey: Survey, shown: list[Finding]) -> Iterator[str]:
             yield f"incomplete: {each.scope.key}: {plain(' '.join(str(each.message).split()))} ({each.reason})"
     hidden = len(survey.findings) - len(shown)
     if hidden:
-        yield f"{hidden} findings of lesser severity are not shown."
+        yield f"{hidden} findings of lesser severity are not shown: add --severity informational"
     if survey.loose:
         yield f"{len(survey.loose)} attachments use certificates of sources or regions that were not scanned."
     if survey.not_judged:

@@ -25,7 +25,6 @@ from urllib.request import HTTPRedirectHandler, build_opener
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from perennial.certificate import broken_blocks, ders, fingerprint, parse
-from perennial.clients import runs_at
 from perennial.manifest import Role, Seen, Sighting
 from perennial.scanners.interface import Reading, Scanner
 
@@ -54,8 +53,16 @@ def _available(service: str, reading: Reading, part: Callable[[Reading, Any], It
         yield from part(reading, client)
     except (EndpointConnectionError, ClientError) as error:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-        if (code and code not in _NOT_THERE) or runs_at(client.meta.endpoint_url):
+        if (code and code not in _NOT_THERE) or _exists(service, client):
             raise
+
+
+def _exists(service: str, client: Any) -> bool:
+    """Whether AWS runs the service in the client's region, as far as botocore's endpoint data knows."""
+    from botocore.session import get_session
+
+    regions = get_session().get_available_regions(service, client.meta.partition)
+    return not regions or client.meta.region_name in regions
 
 
 def _roles_anywhere(reading: Reading, client: Any) -> Iterator[Seen]:
