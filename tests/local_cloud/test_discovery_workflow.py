@@ -118,8 +118,8 @@ def test_every_step_is_killed(hub: Hub) -> None:
 
 @pytest.mark.parametrize(("step", "done"), KILLS)
 def test_run_killed_at_a_step_and_run_again_ends_the_same(hub: Hub, undisturbed: Result, step: str, done: str) -> None:
-    """Discovery stopped as soon as it entered or left a step, and started again at once, leads to the same inventory and
-    findings as one that nobody stopped; what the first had begun may still be under way."""
+    """Discovery stopped as soon as it entered or left a step, and started again at once, ends with the same inventory
+    and findings as one that nobody stopped; what the first had begun may still be under way."""
     hub.clear()
     began = datetime.now(UTC)
     first = hub.start(*SCOPES)

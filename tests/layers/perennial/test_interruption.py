@@ -83,8 +83,9 @@ def change(estate: Estate) -> None:
 
 
 def settle(estate: Estate) -> None:
-    """What the tick does afterwards: whatever is still due."""
+    """What the tick does afterwards: whatever is still due, and what a killed publisher had leased."""
     for number in range(2):
+        estate.clock.now += publishing.LEASE
         run(estate, f"settle-{number}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -232,3 +233,21 @@ def _raising(error: BaseException) -> Any:
         raise error
 
     return raises
+
+
+def test_other_rules_judge_anew_what_did_not_change(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the organisation's expectations change, the next scan makes every place due, and the one after that none."""
+    estate.acm.holds |= {ARN: build("shop.example.com"), OTHER: build("blog.example.com")}
+    scan(estate)
+    assess(estate)
+    scan(estate)
+    assert assess(estate) == 0
+    stricter = replace(
+        estate.deployment.settings, checks=replace(estate.deployment.settings.checks, allowed_issuers=("Example Corp",))
+    )
+    estate.deployment.__dict__["settings"] = stricter
+    scan(estate)
+    assert assess(estate) == 2
+    assert "issuer.not-allowed" in open_findings(estate)
+    scan(estate)
+    assert assess(estate) == 0

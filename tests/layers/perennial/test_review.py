@@ -16,9 +16,9 @@ from certificates import build, facts
 from estate import HUB, NOW, REGION, SCOPE, Estate
 from perennial import discovery, dispatch, errors, material, publishing
 from perennial.assessment import MAX_SUBJECT, assess
+from perennial.chain import ChainStatus, judge
 from perennial.checks import CHECKS
 from perennial.checks.interface import Severity, Subject
-from perennial.chain import ChainStatus, judge
 from perennial.clients import Clients, meaning, runs_at
 from perennial.findings import Finding, State, difference
 from perennial.inventory import conversion
@@ -74,7 +74,9 @@ def finding(**changed: Any) -> Finding:
     return replace(plain, **changed)
 
 
-def test_a_scan_that_lost_the_race_is_corrected_by_its_next_try(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_that_lost_the_race_is_corrected_by_its_next_try(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A slow scan writes what is outdated over a faster one's result, is refused its manifest, and repairs it then."""
     old, new = build("shop.example.com"), build("shop.example.com", key="EC-256#2")
     estate.acm.holds[ARN] = old
@@ -162,8 +164,9 @@ def test_a_long_subject_is_no_change_at_every_assessment(estate: Estate) -> None
 @pytest.mark.parametrize("name", ["\N{GRINNING FACE}" * 900, "." * 300, "", "a..b", "x" * 5_000, "\ud800"])
 def test_a_hostile_name_fits_into_the_keys(name: str) -> None:
     """Whatever a common name holds, the keys made of it are such as DynamoDB takes (2,048 and 1,024 bytes)."""
-    (item,) = conversion.name_items(facts(build("x"), dns_names=(name,)))
-    assert 0 < len(item.pk.encode()) <= 2_048 and 0 < len(item.sk.encode()) <= 1_024
+    zone, labels = conversion.name_key(name)
+    key = conversion.fitting(f"{labels}#{'0' * 64}")
+    assert 0 < len(zone.encode()) <= 2_048 and 0 < len(key.encode()) <= 1_024
 
 
 def test_an_empty_resource_is_no_key(estate: Estate) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from perennial import __version__
 from perennial.checks.interface import Check, Subject, Verdict
 from perennial.findings import Finding
 from perennial.manifest import Sighting
+from perennial.settings import Settings
 
 MAX_SUBJECT = 300  # characters of what a certificate is called
 
@@ -34,9 +37,10 @@ def again(subject: Subject, checks: Mapping[str, Check], now: datetime) -> datet
 
 
 def public(sighting: Sighting) -> bool | None:
-    """Whether the certificate chains to a publicly trusted root: as its chain shows, or because Amazon's public CA
-    issued it, which ACM says by its type. None: unknown."""
-    return True if sighting.attributes.get("type") == "AMAZON_ISSUED" else sighting.attributes.get("public")
+    """Whether the certificate chains to a publicly trusted root: as ACM's type says of what Amazon issued, else as its
+    chain shows. None: unknown."""
+    said: Mapping[str, bool] = {"AMAZON_ISSUED": True, "PRIVATE": False}
+    return said.get(sighting.attributes.get("type", ""), sighting.attributes.get("public"))
 
 
 def _finding(check: Check, verdict: Verdict, subject: Subject, now: datetime) -> Finding:
@@ -59,6 +63,14 @@ def _finding(check: Check, verdict: Verdict, subject: Subject, now: datetime) ->
         opened_at=now,
         updated_at=now,
     )
+
+
+def rules(checks: Mapping[str, Check], settings: Settings) -> str:
+    """A mark of everything that verdicts depend on beside certificates and time: other checks, other expectations or
+    another way to owners make another mark, and then what did not change is assessed again too."""
+    texts = [(each.id, each.severity, each.title, each.remediation) for each in checks.values()]
+    told = repr((__version__, sorted(texts), settings.checks, settings.ownership))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

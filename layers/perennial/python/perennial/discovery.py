@@ -16,11 +16,12 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perennial import errors
+from perennial.assessment import rules
 from perennial.certificate import Certificate
 from perennial.clients import Clients, meaning, meant
 from perennial.deployment import Deployment
 from perennial.inventory.records import RunRecord, ScopeRecord, ScopeStatus
-from perennial.manifest import Scope, Seen, Sighting, begun, difference
+from perennial.manifest import Role, Scope, Seen, Sighting, begun, difference
 from perennial.scanners import scanner, scanners, sources
 from perennial.scanners.interface import GLOBAL, Reading, Scanner
 
@@ -151,9 +152,23 @@ def scan_scope(deployment: Deployment, *, run: str, scope: Scope, now: datetime,
         completed_at=now,
         sightings=len(scan.seen),
         run=run,
+        rules=_judge_anew(deployment, scope, scan, now),
     )
     deployment.inventory.scanned(record)
     return _result(scope, ScopeStatus.COMPLETE, None, changes)
+
+
+def _judge_anew(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime) -> str:
+    """Where the rules are others than at the scope's last complete scan, everything that it holds becomes due for
+    assessment, changed or not. Returns the mark of the present rules."""
+    from perennial.checks import CHECKS
+
+    mark = rules(CHECKS, deployment.settings)
+    last = next(iter(deployment.inventory.scopes_named([scope.key])), None)
+    if last is not None and last.rules not in (None, mark):
+        held = {each.location for each in scan.seen.values() if each.role is not Role.ATTACHED}
+        deployment.inventory.assess_soon(sorted(held), now)
+    return mark
 
 
 def _scan(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime, deadline: datetime) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -28,7 +28,8 @@ from perennial.scanners.interface import GLOBAL
 ASSESSED_AT_ONCE = 400
 PUBLISHED_AT_ONCE = 500
 WORKERS = 8
-SAME_KEY = 20
+WITH_KEY = 100  # certificates with one key that are read, gone ones too
+SAME_KEY = 4  # certificates with the same key that are looked at; a finding names three
 LEASE = timedelta(minutes=15)  # longer than the publishing function runs
 FORGET = timedelta(days=90)  # a resolved finding leaves the table
 FINDINGS_ROLE = "PerennialFindings"
@@ -98,10 +99,9 @@ def _pairs(records: Sequence[SightingRecord]) -> tuple[Any, ...]:
 def _same_key(deployment: Deployment, certificate: Certificate | None) -> tuple[str, ...]:
     if certificate is None or certificate.public_key_sha256 is None:
         return ()
-    others = deployment.inventory.with_public_key(certificate.public_key_sha256, SAME_KEY + 1)
-    return tuple(
-        each.fingerprint for each in others if each.fingerprint != certificate.fingerprint and each.gone_at is None
-    )[:SAME_KEY]
+    listed = deployment.inventory.with_public_key(certificate.public_key_sha256, WITH_KEY)
+    others = (each.fingerprint for each in listed if each.gone_at is None)
+    return tuple(islice((each for each in others if each != certificate.fingerprint), SAME_KEY))
 
 
 def _same_key_as_before(deployment: Deployment, record: PlaceRecord) -> tuple[str, ...]:

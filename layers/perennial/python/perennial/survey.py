@@ -30,7 +30,7 @@ from perennial.settings import Settings
 
 OWN = "self"  # stands for the caller's account until something tells its number
 THREADS = 8
-MAX_SAME_KEY = 20
+MAX_SAME_KEY = 4  # a finding names three
 _making = threading.Lock()  # clients of several regions come from one session, which makes them one at a time
 
 

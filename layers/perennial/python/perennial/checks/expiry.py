@@ -41,6 +41,8 @@ def rung(subject: Subject, now: datetime) -> str | None:
         return "expiry.expired"
     if certificate.not_before is not None and now < certificate.not_before:
         return "expiry.not-yet-valid"
+    if left > timedelta(days=CA_FACTOR * max(subject.organisation.expiry_days)):  # no rung is that long
+        return None
     passed = [name for name, least in zip(RUNGS, thresholds(subject), strict=True) if left <= least]
     return passed[-1] if passed else None
 

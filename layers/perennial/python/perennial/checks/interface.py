@@ -44,7 +44,7 @@ class Subject:
     """A certificate in its place, and what is attached to that place.
 
     `sighting` is the place that holds the certificate. `attached` are the listeners, domains and distributions that use
-    it. `same_key` are fingerprints of other certificates with the same public key (at most 20). `public` says whether
+    it. `same_key` are fingerprints of other certificates with the same public key (at most 4). `public` says whether
     the certificate chains to a publicly trusted root; None: unknown.
     `full` is False in a quick scan, where attributes that need a call per certificate are unknown.
     """

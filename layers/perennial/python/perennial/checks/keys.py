@@ -7,11 +7,11 @@ from datetime import datetime
 from perennial.certificate import Certificate
 from perennial.checks.interface import Check, Severity, Subject, Verdict
 from perennial.checks.places import facts, leaf
-from perennial.checks.wording import about_place, listed, quoted
+from perennial.checks.wording import about_place, quoted
 
 MIN_RSA_BITS = 2048
 MIN_CURVE_BITS = 256
-MAX_SAME_KEY = 20  # the most that a subject carries
+NAMED = 3  # other certificates with the same key that a finding names
 PUBLIC_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})  # Baseline Requirements 6.1.5
 PRIVATE_CURVES = PUBLIC_CURVES | {"brainpoolP256r1", "brainpoolP384r1", "brainpoolP512r1"}  # RFC 8734
 
@@ -44,10 +44,11 @@ def _reused(subject: Subject, now: datetime) -> tuple[Verdict, ...]:
     others = sorted(subject.same_key)
     if not others:
         return ()
-    least = "at least " if len(others) >= MAX_SAME_KEY else ""
+    shown = ", ".join(each[:16] for each in others[:NAMED])
+    if len(others) > NAMED:  # and no more exact, so that a large group does not change with each member
+        return about_place(f"More than {NAMED} other certificates have the same key, among them {shown}.")
     plural = "s have" if len(others) > 1 else " has"
-    shown = listed(each[:16] for each in others)
-    return about_place(f"{least.capitalize()}{len(others)} other certificate{plural} the same key: {shown}.")
+    return about_place(f"{len(others)} other certificate{plural} the same key: {shown}.")
 
 
 CHECKS = (

@@ -175,6 +175,9 @@ def json_array(values: Iterable[Any]) -> Iterator[str]:
     yield "]"
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=dict)
+
+
 def _json(value: Any) -> str:
     """ASCII: what could command a terminal is an escape."""
-    return json.dumps(value, separators=(",", ":"), default=dict)
+    return _ENCODER.encode(value)

@@ -87,7 +87,7 @@ def _known(session: boto3.Session, wanted: Sequence[str]) -> tuple[str, ...]:
     known = {
         each
         for partition in session.get_available_partitions()
-        for each in session.get_available_regions("ec2", partition)
+        for each in session.get_available_regions("acm", partition)
     }
     unknown = [each for each in named if each not in known]
     if unknown:

@@ -209,7 +209,7 @@ def finding_actions(finding: Finding, due: datetime) -> list[Action]:
         scope=finding.scope.key,
         location=finding.location,
         place=finding.place,
-        resource=finding.resource[:MAX_KEY],
+        concerns=finding.resource[:MAX_KEY],
         subject=finding.subject,
         fingerprint=finding.fingerprint,
         not_after=stamp(finding.not_after) if finding.not_after else None,
@@ -237,7 +237,7 @@ def finding_of(item: Item) -> Finding:
         scope=Scope.of(item.scope),
         place=item.place,
         location=item.location,
-        resource=item.resource or "",
+        resource=item.concerns or "",
         subject=item.subject,
         fingerprint=item.fingerprint,
         not_after=time(item.not_after),
@@ -273,6 +273,7 @@ def scope_of(item: Item) -> ScopeRecord:
         completed_at=time(item.completed_at),
         sightings=int(item.sightings or 0),
         run=item.run,
+        rules=item.rules,
     )
 
 

@@ -103,6 +103,7 @@ class Item(Model):
     gone_at = _text()
 
     # finding
+    concerns = _text()  # its resource, under a name of its own: the index of resources is for sightings
     check = _text()
     severity = _text()
     detail = _text()
@@ -121,6 +122,7 @@ class Item(Model):
     attempted_at = _text()
     run = _text()
     sightings = NumberAttribute(null=True)
+    rules = _text()
     counts = _text()  # JSON
 
     # due entry of any item

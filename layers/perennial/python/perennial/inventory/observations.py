@@ -57,12 +57,12 @@ class Observations:
         """Write what changed in a scope, and make every place that it concerns due for assessment."""
         in_parallel(lambda sighting: self._see(scope, sighting, now), change.added)
         in_parallel(lambda pair: self._change(scope, pair[0], pair[1], now), change.changed)
+        self._are_back({each.fingerprint for each in (*change.added, *(pair[1] for pair in change.changed))} - {None})
         in_parallel(lambda sighting: self._miss(scope, sighting, now), change.gone)
 
     def _see(self, scope: Scope, sighting: Sighting, now: datetime) -> None:
         if sighting.fingerprint:
             update(conversion.held_key(scope, sighting), conversion.held_actions(scope, sighting, now))
-            self._is_back(sighting.fingerprint)
         update(conversion.sighting_key(sighting), conversion.sighting_actions(scope, sighting, now))
         if sighting.role is Role.ATTACHED:
             self._assess_soon(sighting.place, now)
@@ -95,6 +95,13 @@ class Observations:
             if self.places_of(fingerprint):  # found elsewhere in between
                 self._is_back(fingerprint)
 
+    def _are_back(self, fingerprints: Iterable[str | None]) -> None:
+        """What is held somewhere now and was marked gone before, or by another scope meanwhile, is not gone."""
+        keys = [(certificate_key(each or ""), CERTIFICATE) for each in fingerprints]
+        for item in Item.batch_get(keys, consistent_read=True, attributes_to_get=["pk", "sk", "gone_at"]):
+            if item.gone_at:
+                self._is_back(item.pk.removeprefix("CERT#"))
+
     def _is_back(self, fingerprint: str) -> None:
         update((certificate_key(fingerprint), CERTIFICATE), [Item.gone_at.remove()], Item.gone_at.exists())
 
@@ -105,8 +112,7 @@ class Observations:
 
     def assess_soon(self, places: Iterable[str], now: datetime) -> None:
         """Make places due for assessment."""
-        for place in places:
-            self._assess_soon(place, now)
+        in_parallel(lambda place: self._assess_soon(place, now), places)
 
     def _assess_soon(self, place: str, now: datetime) -> None:
         """A place that is not known yet becomes due when it is found."""

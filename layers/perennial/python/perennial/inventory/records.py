@@ -89,6 +89,7 @@ class ScopeRecord:
     completed_at: datetime | None
     sightings: int
     run: str | None
+    rules: str | None = None  # the mark of what its places were judged by (`assessment.rules`)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

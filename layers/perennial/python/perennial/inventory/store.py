@@ -38,6 +38,8 @@ class Inventory(Verdicts, Questions):
             Item.attempted_at.set(stamp(record.attempted_at)),
             *conversion.texts(reason=record.reason, detail=record.message, run=record.run),
         ]
+        if record.rules:
+            actions.append(Item.rules.set(record.rules))
         if record.completed_at:
             actions += [Item.completed_at.set(stamp(record.completed_at)), Item.sightings.set(record.sightings)]
         update(("SCOPE", record.scope.key), actions)
