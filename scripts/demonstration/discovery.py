@@ -59,7 +59,7 @@ def deploy_hub(stage: Stage) -> None:
     app = App(stage.cloud.directory.parent.parent, context={"config": str(path)})
     stage.outputs = deploy(stage.cloud, app, HUB_ACCOUNT, REGION)["PerennialHub"]
     stage.say(f"PerennialHub in {HUB_ACCOUNT}: table {stage.outputs['TableName']}")
-    member = App(app.directory, context={**app.context, "hub": stage.outputs["BusArn"], "region": REGION})
+    member = App(app.directory, context={**app.context, "hub": stage.outputs["BusArn"]})
     deploy(stage.cloud, member, MEMBER_ACCOUNT, REGION)
     stage.say(f"PerennialMember in {MEMBER_ACCOUNT}: two roles, and rules that forward events")
     queue = stage.client("sqs").create_queue(QueueName="demo-alerts")["QueueUrl"]
@@ -177,8 +177,6 @@ def without_deployment(stage: Stage) -> None:
     quick = json.loads(stage.command("scan", *regions, "--json", show=0))
     full = json.loads(stage.command("scan", *regions, "--full", "--json", "--fail-on", "high", exit_codes=(1,), show=0))
     stage.expect(quick["complete"] and full["complete"], "complete, quick and full")
-    stage.say(
-        f"quick: {len(quick['findings'])} findings; full: {len(full['findings'])}, exit code 1 by --fail-on high"
-    )
+    stage.say(f"quick: {len(quick['findings'])} findings; full: {len(full['findings'])}, exit code 1 by --fail-on high")
     expired = {each["certificate"] for each in full["findings"] if each["check"] == "expiry.expired"}
     stage.expect("expired.example.com" in expired, "the expired certificate is found without a deployment too")

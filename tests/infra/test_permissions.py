@@ -11,7 +11,9 @@ from tests.infra.conftest import as_list
 from perennial.scanners import scanners
 
 KEY = {"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"}
-TABLE = {f"dynamodb:{each}" for each in ("BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem")} | KEY
+TABLE = {
+    f"dynamodb:{each}" for each in ("BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem")
+} | KEY
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 OWN = {
     "Plan": {"s3:GetObject", "s3:PutObject", "ec2:DescribeRegions", "organizations:ListAccounts", "sts:AssumeRole"},
@@ -104,3 +106,29 @@ def test_bus_admits_only_the_organization(hub: Any) -> None:
     statement = policy["Properties"]["Statement"]
     assert statement["Condition"] == {"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3d4e5"}}
     assert statement["Action"] == "events:PutEvents"
+
+
+def test_every_call_to_the_table_is_granted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operations that a whole run makes on the table are those that the stack grants, and no others."""
+    from botocore.client import BaseClient
+    from infra.stack import READ, WRITE
+
+    from layers.perennial import test_interruption as workflow
+    from layers.perennial.conftest import in_memory_hub
+
+    made: set[str] = set()
+    original = BaseClient._make_api_call
+
+    def recorded(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        if client.meta.service_model.service_name == "dynamodb":
+            made.add(f"dynamodb:{operation}")
+        return original(client, operation, request)
+
+    with in_memory_hub(workflow.CONFIGURATION) as estate:
+        monkeypatch.setattr(BaseClient, "_make_api_call", recorded)
+        workflow.begin(estate)
+        workflow.run(estate, "first")
+        workflow.change(estate)
+        workflow.run(estate, "second")
+    assert made <= {*READ, *WRITE}
+    assert set(WRITE) <= made

@@ -52,7 +52,7 @@ def client(fake: Served, region: str = REGION, *, validate: bool = True) -> Any:
         fake.service,
         region_name=region,
         aws_access_key_id=ACCOUNT,
-        aws_secret_access_key="test",  # noqa: S106 - nothing checks it
+        aws_secret_access_key="test",
         config=Config(parameter_validation=validate, retries={"total_max_attempts": 1}),
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -362,3 +363,11 @@ def test_reading_pem_never_raises(text: str) -> None:
     """No text makes the reader fail, and a block is either decoded or told as broken."""
     assert all(ders(text))
     assert all(each.startswith("block ") for each in broken_blocks(text))
+
+
+def test_what_stands_behind_a_certificate_in_its_block_is_not_kept() -> None:
+    """A private key appended inside the block, by whatever tool, never reaches what is kept."""
+    built = build("shop.example.com")
+    key = built.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    body = base64.encodebytes(built.der + key).decode()
+    assert ders(f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n") == [built.der]

@@ -53,7 +53,8 @@ def publish(estate: Estate) -> dict[str, Any]:
 
 
 def refused(code: str, operation: str = "Call") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, operation)
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    return ClientError(answer, operation)
 
 
 def finding(**changed: Any) -> Finding:
@@ -146,7 +147,8 @@ def test_states_of_one_second_are_told_apart_and_one_state_is_told_once() -> Non
     first = conversion.state_name(finding())
     assert conversion.state_name(finding(detail="another")) != first
     assert conversion.state_name(finding(state=State.RESOLVED)) != first
-    assert conversion.state_name(finding(updated_at=NOW + timedelta(days=1), opened_at=NOW + timedelta(hours=1))) == first
+    later = finding(updated_at=NOW + timedelta(days=1), opened_at=NOW + timedelta(hours=1))
+    assert conversion.state_name(later) == first
 
 
 def test_a_long_subject_is_no_change_at_every_assessment(estate: Estate) -> None:
@@ -302,14 +304,13 @@ def test_a_message_of_endless_findings_fits() -> None:
 
 
 def test_a_pending_request_tells_since_when() -> None:
-    """A request that waits for validation has the time it was made, so that it can be stuck; it is not in the version."""
+    """A request that waits for validation has the time it was made, so that it can be stuck; no part of its version."""
     told = {"CertificateArn": ARN, "Status": "PENDING_VALIDATION", "CreatedAt": NOW}
     sighting = acm._sighting(told, {})
     assert sighting.attributes["changed_at"] == NOW.isoformat()
     assert sighting.version == acm._sighting({**told, "CreatedAt": NOW + FOREVER}, {}).version
     assert {
-        each.check
-        for each in assess(Subject(scope=SCOPE, sighting=sighting, certificate=None), CHECKS, NOW + FOREVER)
+        each.check for each in assess(Subject(scope=SCOPE, sighting=sighting, certificate=None), CHECKS, NOW + FOREVER)
     } >= {"issuance.stuck"}
 
 

@@ -23,7 +23,7 @@ def test_every_file_has_its_line() -> None:
 
 @pytest.mark.parametrize("source", sources())
 def test_a_scanner_declares_its_source_title_and_permissions(source: str) -> None:
-    """Each has its own name, a title, and the IAM actions that it needs, spelled as IAM does; a handshake needs none."""
+    """Each has its own name, a title, and the IAM actions that it needs, as IAM spells them; a handshake needs none."""
     found = scanner(source)
     assert (found.source, bool(found.title)) == (source, True)
     assert bool(found.actions) is (source != "endpoints")

@@ -40,7 +40,11 @@ _SCOPE = ("scope", "status", "reason", "message", "sightings", "completed_at", "
     )
 )
 @click.option(
-    "--severity", type=options.SEVERITY, default="informational", help="Only those as bad as this or worse.", show_default=True
+    "--severity",
+    type=options.SEVERITY,
+    default="informational",
+    help="Only those as bad as this or worse.",
+    show_default=True,
 )
 @click.option("--owner", help="Only those of this owner's certificates.")
 @click.option("--check", help="Only those of this check, by its id.")

@@ -61,8 +61,15 @@ SEVERITY = click.Choice([str(each) for each in Severity])
 def session(command: Command) -> Command:
     """--profile and --region of a command that reads the deployed inventory, and its table."""
     for option in (
-        click.option("--table", "table_name", envvar="PERENNIAL_TABLE", help="The inventory's table.  [default: that of the deployment]"),
-        click.option("--region", type=ONE_REGION, help="Region of the deployment.  [default: that of the profile or environment]"),
+        click.option(
+            "--table",
+            "table_name",
+            envvar="PERENNIAL_TABLE",
+            help="The inventory's table.  [default: that of the deployment]",
+        ),
+        click.option(
+            "--region", type=ONE_REGION, help="Region of the deployment.  [default: that of the profile or environment]"
+        ),
         click.option("--profile", help="AWS profile to use."),
     ):
         command = option(command)

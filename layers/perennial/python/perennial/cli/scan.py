@@ -59,7 +59,12 @@ class Wanted:
     + f"\n\n\b\n{EXIT_CODES}"
 )
 @click.option("--profile", help="AWS profile to use.")
-@click.option("--region", type=options.REGIONS, multiple=True, help="Region to scan, repeatable; or all.  [default: that of the profile or environment]")
+@click.option(
+    "--region",
+    type=options.REGIONS,
+    multiple=True,
+    help="Region to scan, repeatable; or all.  [default: that of the profile or environment]",
+)
 @click.option("--accounts", type=options.ACCOUNTS, multiple=True, help="Accounts to scan, through a role in each.")
 @click.option("--role-name", help="The role in other accounts.  [default: PerennialDiscovery]")
 @click.option("--external-id", help="The external id that the role asks for.")
@@ -68,7 +73,9 @@ class Wanted:
     "--endpoints", type=click.File("rb"), help="File with a host:port a line, to shake hands with; - is stdin."
 )
 @click.option("--full", is_flag=True, help="Read each certificate once: all checks, within the rates of AWS.")
-@click.option("--config", type=click.File("rb"), help="A perennial.toml: where to look, and what the organisation expects.")
+@click.option(
+    "--config", type=click.File("rb"), help="A perennial.toml: where to look, and what the organisation expects."
+)
 @options.output(TABLE, JSON, CSV, HTML)
 @click.option("--out", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write to a file.")
 @click.option("--fail-on", type=options.SEVERITY, help="Exit 1 where a finding is as bad as this or worse.")
