@@ -74,7 +74,8 @@ class Discovery(Construct):
         run = sfn.JsonPath.string_at("$$.Execution.Name")
         plan = call(self, "Plan", functions.plan, {"run": run, "input": sfn.JsonPath.object_at("$")})
         started_at = sfn.JsonPath.string_at("$.started_at")
-        collect = call(self, "Collect", functions.collect, {"run": RUN, "started_at": started_at})
+        full = sfn.JsonPath.object_at("$.full")
+        collect = call(self, "Collect", functions.collect, {"run": RUN, "started_at": started_at, "full": full})
         after = assessment.steps(self, assess=functions.assess, publish=functions.publish)
         return plan.next(self._every_scope(functions, bucket, concurrency)).next(collect).next(after)
 

@@ -142,7 +142,7 @@ class PerennialHub(cdk.Stack):
             plan=function("Plan", "discovery/plan", "Decide what a run scans", 5, role_name=PLAN_ROLE),
             scan=function("Scan", "discovery/scan", "Scan one scope", 15, memory=1024, role_name=SCAN_ROLE),
             abandon=function("Abandon", "discovery/abandon", "Record a scope that could not be scanned", 1),
-            collect=function("Collect", "discovery/collect", "Record how a run ended", 2),
+            collect=function("Collect", "discovery/collect", "Record how a run ended", 10),
             assess=function("Assess", "assessment/assess", "Assess the places that are due", 10, memory=1024),
             publish=function(
                 "Publish",
@@ -166,7 +166,7 @@ class PerennialHub(cdk.Stack):
         plans = self._bucket.arn_for_objects(PLANS)
         of.plan.may(["s3:PutObject"], [plans], BY_SCOPE)
         of.collect.may(["s3:GetObject"], [plans], BY_SCOPE)
-        self._may_scan(of.scan)
+        self._may_scan(of.scan, of.collect)
         self._may_plan(of.plan)
         self._may_publish(of.publish)
 
@@ -178,16 +178,18 @@ class PerennialHub(cdk.Stack):
             )
         self._may_assume(plan, self._settings.discovery.role_name)
 
-    def _may_scan(self, scan: Function) -> None:
+    def _may_scan(self, scan: Function, collect: Function) -> None:
         statements = discovery_statements(self._settings.discovery, partition=self.partition, hub=True)
         for each in statements:
             scan.role.add_to_principal_policy(each)
         acknowledge_wildcards(scan.role, resources(statements), EVERYTHING)
         self._may_assume(scan, self._settings.discovery.role_name)
         manifests = [self._bucket.arn_for_objects("manifests/*"), self._bucket.arn_for_objects("partial/*")]
-        scan.may(["s3:GetObject", "s3:PutObject"], manifests, BY_SCOPE)
+        for function in (scan, collect):  # collecting retires the scopes that are no longer configured
+            function.may(["s3:GetObject", "s3:PutObject"], manifests, BY_SCOPE)
         scan.may(["s3:DeleteObject"], manifests[1:], BY_SCOPE)
-        scan.may(["s3:ListBucket"], [self._bucket.bucket_arn])  # without it a missing manifest is a denial
+        for function in (scan, collect):
+            function.may(["s3:ListBucket"], [self._bucket.bucket_arn])  # without it a missing manifest is a denial
 
     def _may_publish(self, publish: Function) -> None:
         publish.may(["sns:Publish"], [self._topic.topic_arn])

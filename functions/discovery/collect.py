@@ -18,9 +18,10 @@ deployment = cache(Deployment)
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """{"run", "started_at"} → {"run", "scopes": n, "complete": n, "incomplete": n}"""
+    """{"run", "started_at", "full"} → {"run", "scopes": n, "complete": n, "incomplete": n}"""
     started_at = datetime.fromisoformat(event["started_at"])
     now = deployment().clock()
-    collected = discovery.collect(deployment(), run=event["run"], started_at=started_at, now=now)
+    full = bool(event["full"])
+    collected = discovery.collect(deployment(), run=event["run"], started_at=started_at, now=now, full=full)
     logger.info("collected", extra=collected)
     return collected

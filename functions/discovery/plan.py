@@ -17,7 +17,7 @@ deployment = cache(Deployment)
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """{"run", "input": {"scopes"?}} → {"run", "started_at", "bucket", "key", "scopes": n}"""
+    """{"run", "input": {"scopes"?}} → {"run", "started_at", "bucket", "key", "scopes": n, "full"}"""
     now = deployment().clock()
     planned = discovery.plan(deployment(), run=event["run"], scopes=event["input"].get("scopes"), now=now)
     logger.info("planned", extra={"run": planned["run"], "scopes": planned["scopes"]})

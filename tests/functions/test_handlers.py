@@ -65,8 +65,8 @@ CASES = [
     Case(
         "discovery.collect",
         "discovery.collect",
-        RUN | {"started_at": NOW.isoformat()},
-        RUN | {"started_at": NOW, "now": NOW},
+        RUN | {"started_at": NOW.isoformat(), "full": True},
+        RUN | {"started_at": NOW, "now": NOW, "full": True},
         RUN | {"scopes": 3, "complete": 2, "incomplete": 1},
     ),
     Case(

@@ -18,7 +18,7 @@ LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 OWN = {
     "Plan": {"s3:GetObject", "s3:PutObject", "ec2:DescribeRegions", "organizations:ListAccounts", "sts:AssumeRole"},
     "Abandon": set(),
-    "Collect": {"s3:GetObject"},
+    "Collect": {"s3:GetObject", "s3:ListBucket", "s3:PutObject"},
     "Assess": {"s3:GetObject"},
     "Publish": {
         "events:PutEvents",

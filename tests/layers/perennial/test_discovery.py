@@ -223,3 +223,20 @@ def test_a_global_source_is_scanned_once_an_account_and_endpoints_only_from_the_
     member = list(discovery.scopes_of("2" * 12, ("a", "b"), wanted, is_hub=False))
     assert member == [Scope("2" * 12, "a", "acm"), Scope("2" * 12, "b", "acm"), Scope("2" * 12, GLOBAL, "iam")]
     assert Scope("1" * 12, GLOBAL, "endpoints") in list(discovery.scopes_of("1" * 12, ("a",), wanted, is_hub=True))
+
+
+def test_a_scope_that_is_no_longer_configured_is_retired_by_a_full_run(estate: Estate) -> None:
+    """What a dropped source held is gone after the next full run, and not after a run of named scopes."""
+    leaf = build("shop.example.com")
+    estate.acm.holds[ARN] = leaf
+    scan(estate)
+    inventory = estate.deployment.inventory
+    discovery.plan(estate.deployment, run="later", scopes=[LISTENERS.key], now=LATER + NOW)
+    discovery.collect(estate.deployment, run="later", started_at=NOW, now=NOW + LATER, full=False)
+    kept = inventory.show(leaf.fingerprint)
+    assert kept is not None and kept.gone_at is None
+    discovery.collect(estate.deployment, run="later", started_at=NOW, now=NOW + LATER, full=True)
+    retired = inventory.show(leaf.fingerprint)
+    assert retired is not None and retired.gone_at == NOW + LATER
+    (record,) = [each for each in inventory.scopes() if each.scope == SCOPE]
+    assert (record.reason, record.sightings) == ("retired", 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache, partial
@@ -25,6 +26,7 @@ from perennial.manifest import Role, Scope, Seen, Sighting, begun, difference
 from perennial.scanners import scanner, scanners, sources
 from perennial.scanners.interface import GLOBAL, Reading, Scanner
 
+AT_ONCE = 16  # accounts asked for their regions
 BATCH = 200  # certificates kept at once
 MAX_SCOPES = 50_000  # of one Distributed Map: the outputs of all its children, "{}" each, must fit into 256 KB
 
@@ -53,6 +55,7 @@ def plan(deployment: Deployment, *, run: str, scopes: Sequence[str] | None, now:
         "bucket": deployment.manifests.bucket,
         "key": key,
         "scopes": len(planned),
+        "full": not scopes,
     }
 
 
@@ -64,10 +67,12 @@ def _valid(key: str) -> Scope:
 
 def _everything(deployment: Deployment) -> Iterator[Scope]:
     settings = deployment.settings.discovery
-    wanted = settings.sources or sources()
-    for account in accounts(deployment):
-        regions = settings.regions or _regions(deployment, account)
-        yield from scopes_of(account, regions, {name: scanner(name) for name in wanted}, account == deployment.account)
+    wanted = {name: scanner(name) for name in settings.sources or sources()}
+    listed = accounts(deployment)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        regions = pool.map(lambda account: settings.regions or _regions(deployment, account), listed)
+        for account, enabled in zip(listed, regions, strict=True):
+            yield from scopes_of(account, enabled, wanted, account == deployment.account)
 
 
 def scopes_of(account: str, regions: Sequence[str], wanted: Mapping[str, Scanner], is_hub: bool) -> Iterator[Scope]:
@@ -95,13 +100,15 @@ def _active(account: Mapping[str, Any]) -> bool:
 
 
 def _regions(deployment: Deployment, account: str) -> tuple[str, ...]:
-    """The account's enabled regions. Where it does not let us look, the hub's: each scope then tells its own reason."""
+    """The account's enabled regions. Where it does not let us look, the hub's and those that were scanned before: each
+    scope then tells its own reason, and none is taken for one that was given up."""
     try:
         return _enabled(deployment.clients_of(account, deployment.settings.discovery.role_name))
     except ClientError as error:
-        if isinstance(meaning(error, "regions"), errors.AccessDenied):
-            return _enabled(deployment.clients)
-        raise
+        if not isinstance(meaning(error, "regions"), errors.AccessDenied):
+            raise
+    before = {each.scope.region for each in deployment.inventory.scopes() if each.scope.account == account}
+    return tuple(sorted({*_enabled(deployment.clients), *before} - {GLOBAL}))
 
 
 def _enabled(clients: Clients) -> tuple[str, ...]:
@@ -309,10 +316,20 @@ def _result(scope: Scope, status: ScopeStatus, reason: str | None, changes: int)
 
 
 @meant("discovery: collect")
-def collect(deployment: Deployment, *, run: str, started_at: datetime, now: datetime) -> dict[str, Any]:
+def collect(
+    deployment: Deployment, *, run: str, started_at: datetime, now: datetime, full: bool = False
+) -> dict[str, Any]:
     """How a run ended: what was planned, and how many of its scopes were scanned to the end since it began, be it by a
-    run beside it that an event started. A scope that left no word is incomplete."""
+    run beside it that an event started. A scope that left no word is incomplete.
+
+    After a full run, scopes that are no longer planned (a closed account, a region or source taken out of the
+    configuration) are retired: what they held is gone, so that its findings end.
+    """
     planned = deployment.manifests.load_plan(run)
+    if full and planned:
+        for each in deployment.inventory.scopes():
+            if each.sightings and each.scope.key not in planned:
+                _retire(deployment, run, each.scope, now)
     since = started_at.replace(microsecond=0)  # as times are kept
     records = deployment.inventory.scopes_named(planned)
     complete = sum(1 for each in records if each.status is ScopeStatus.COMPLETE and each.attempted_at >= since)
@@ -321,6 +338,23 @@ def collect(deployment: Deployment, *, run: str, started_at: datetime, now: date
         RunRecord(run=run, started_at=started_at, completed_at=now, scopes=len(planned), incomplete=incomplete)
     )
     return {"run": run, "scopes": len(planned), "complete": complete, "incomplete": incomplete}
+
+
+def _retire(deployment: Deployment, run: str, scope: Scope, now: datetime) -> None:
+    before, etag = deployment.manifests.load(scope)
+    deployment.inventory.apply(scope, difference(before, {}, deployment.manifests.load_partial(scope)), now)
+    deployment.manifests.save(scope, (), now, etag)
+    record = ScopeRecord(
+        scope=scope,
+        status=ScopeStatus.COMPLETE,
+        reason="retired",
+        message="no longer part of what Discovery is configured to scan",
+        attempted_at=now,
+        completed_at=now,
+        sightings=0,
+        run=run,
+    )
+    deployment.inventory.scanned(record)
 
 
 def _doing(source: str, error: ClientError | BotoCoreError) -> str:
