@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
 from certificates import Built, build, pem
 from local_cloud.cloud import HUB_ACCOUNT, MEMBER_ACCOUNT, REGION, Cloud
 from tls_servers import tls_server
@@ -275,6 +278,10 @@ class ExampleEstate:
             SecretString="-----BEGIN CERTIFICATE-----\nMAMCAQU=\n-----END CERTIFICATE-----\n",
             Tags=tag,
         )
+        odd = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, b"not the ASN.1 of a list of names")
+        leaf = self.leaf("odd.example.com", 45, names=None, extensions=((odd, False),))
+        value = {"certificate": pem(leaf, self.issuing), "private_key": leaf.key_pem}
+        client.create_secret(Name="tls/odd", SecretString=json.dumps(value), Tags=tag)
         client.create_secret(Name="database/password", SecretString="not selected and so never read")
 
     def _authorities(self, account: str) -> None:

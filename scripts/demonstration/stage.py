@@ -57,7 +57,7 @@ class Stage:
         for line in lines[:show]:
             print(f"   {line}")
         if len(lines) > show:
-            print(f"   … {len(lines) - show} more lines")
+            print(f"   … {len(lines) - show} more lines" if show else f"   ({len(lines)} lines, which are read here)")
         return done.stdout
 
     def client(self, service: str, account: str = HUB_ACCOUNT, region: str = REGION) -> Any:
