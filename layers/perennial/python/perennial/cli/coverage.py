@@ -115,6 +115,11 @@ def scopes(incomplete: bool, output: str, table_name: str | None, profile: str |
     if output != TABLE:
         _print(output, _SCOPE, rows)
         return
+    if not found:
+        every = "Every scope was read to its end: perennial certs list"
+        none = "No scope was scanned yet: start Discovery (docs/deploy.md), or look without it: perennial scan"
+        click.echo(every if incomplete else none, err=True)
+        return
     from perennial.cli.tables import day, listing
 
     lines = [
