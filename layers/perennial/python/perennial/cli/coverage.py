@@ -109,7 +109,7 @@ def scopes(incomplete: bool, output: str, table_name: str | None, profile: str |
     """Every scope that Discovery scans, and how its last scan ended."""
     from perennial.cli.deployed import inventory
 
-    records = inventory(table_name, profile, region).scopes()
+    records = list(inventory(table_name, profile, region).scopes())
     found = [each for each in records if not incomplete or each.status != "complete"]
     rows = [_row(each) for each in found]
     if output != TABLE:
@@ -118,7 +118,7 @@ def scopes(incomplete: bool, output: str, table_name: str | None, profile: str |
     if not found:
         every = "Every scope was read to its end: perennial certs list"
         none = "No scope was scanned yet: start Discovery (docs/deploy.md), or look without it: perennial scan"
-        click.echo(every if incomplete else none, err=True)
+        click.echo(every if records else none, err=True)
         return
     from perennial.cli.tables import day, listing
 
