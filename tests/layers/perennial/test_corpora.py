@@ -164,6 +164,7 @@ def one_partition_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_partition_a_query")
+@pytest.mark.slow
 def test_all_of_them_are_inventoried_and_shown(estate: Estate, capsys: pytest.CaptureFixture[str]) -> None:
     """Scanned and assessed together, each is shown by its fingerprint with equal DER and facts, where it is, and with
     the finding that says what could not be read."""
