@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from benches import child, table
 from benches.report import Result, machine, say
 
-FLEETS = {True: 200_000, False: 10_000}  # with DynamoDB Local, without
+FLEETS = {True: 1_000_000, False: 10_000}  # with DynamoDB Local, without
 UNITS = {True: "read units", False: "items read"}
 SMALLER = 10  # the other fleet is a tenth
 Answers = Mapping[str, Mapping[str, float]]  # certificates in the answer -> unit -> how many
