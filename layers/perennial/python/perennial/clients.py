@@ -193,12 +193,11 @@ def meant(doing: str) -> Iterator[None]:
     Raises: PerennialError.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from pynamodb.exceptions import PynamoDBException
 
     try:
         yield
-    except PerennialError:
-        raise
-    except Exception as error:
+    except (ClientError, BotoCoreError, PynamoDBException) as error:
         told = error if isinstance(error, ClientError | BotoCoreError) else error.__cause__
         if not isinstance(told, ClientError | BotoCoreError):
             raise
