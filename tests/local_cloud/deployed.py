@@ -189,6 +189,22 @@ class Hub:
             _kill(pid)
         return len(workers)
 
+    def leased(self) -> list[Record]:
+        """The findings that a publisher has leased: due again in some minutes; a published one is in days or never."""
+        early, late = (_stamp(datetime.now(UTC) + minutes * timedelta(minutes=1)) for minutes in (1, 60))
+        findings = [each for each in self.items() if str(each.get("due_key")).startswith("publish#")]
+        return [each for each in findings if early < each["due_at"] < late]
+
+    def expire_leases(self) -> None:
+        """What time does to the leases of a publisher that is gone: its findings are due again."""
+        for finding in self.leased():
+            self.client("dynamodb").update_item(
+                TableName=self.outputs["TableName"],
+                Key={name: {"S": finding[name]} for name in ("pk", "sk")},
+                UpdateExpression="SET due_at = :now",
+                ExpressionAttributeValues={":now": {"S": f"{_stamp(datetime.now(UTC))}#lease"}},
+            )
+
     def settle(self, execution: str) -> None:
         """Wait until nothing that a stopped or failed execution had begun is still under way."""
         until(lambda: _is_idle(self.history(execution)), f"the rest of {execution}")
@@ -206,6 +222,10 @@ class Hub:
     def forget_calls(self) -> None:
         """Count from here."""
         self.cloud.open("/_fakes/calls", method="DELETE").close()
+
+
+def _stamp(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _plain(value: Record) -> Any:
