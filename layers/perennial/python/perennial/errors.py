@@ -41,6 +41,13 @@ class ConcurrentChange(PerennialError):
     reason = "concurrent-change"
 
 
+class RateLimited(PerennialError):
+    """An issuer's limit is used up. It ends at `retry_after`, which may be hours away: a due time, not a failure."""
+
+    retry = True
+    reason = "rate-limited"
+
+
 class AccessDenied(PerennialError):
     """A permission is missing. Asking again does not help; the message names the action."""
 
@@ -77,7 +84,32 @@ class ServiceRefused(PerennialError):
     reason = "refused"
 
 
+class PolicyViolated(PerennialError):
+    """What was requested is not allowed; the message has every violation, each with what would be accepted."""
+
+    reason = "policy"
+
+
+class ValidationFailed(PerennialError):
+    """The issuer could not see that a name is controlled; the message has the name and what the issuer saw."""
+
+    reason = "validation-failed"
+
+
+class InvalidReply(PerennialError):
+    """A server's reply breaks its protocol or its bounds, and nothing of it is used."""
+
+    reason = "invalid-reply"
+
+
+class WrongCertificate(PerennialError):
+    """What was issued is not what was requested; it is revoked where that is possible, and never deployed."""
+
+    reason = "wrong-certificate"
+
+
 RETRYABLE: tuple[type[PerennialError], ...] = (Throttled, Unavailable, ConcurrentChange)
+POSTPONED: tuple[type[PerennialError], ...] = (RateLimited,)
 FINAL: tuple[type[PerennialError], ...] = (
     AccessDenied,
     RegionDisabled,
@@ -85,4 +117,8 @@ FINAL: tuple[type[PerennialError], ...] = (
     InvalidInput,
     InvalidConfiguration,
     ServiceRefused,
+    PolicyViolated,
+    ValidationFailed,
+    InvalidReply,
+    WrongCertificate,
 )
