@@ -22,6 +22,7 @@ class Dispatch(Construct):
         runtime: Runtime,
         discovery: sfn.StateMachine,
         assessment: sfn.StateMachine,
+        issuance: sfn.StateMachine,
         bus: aws_events.IEventBus,
         dead_letters: aws_sqs.IQueue,
     ) -> None:
@@ -36,6 +37,7 @@ class Dispatch(Construct):
             environment={
                 "PERENNIAL_DISCOVERY_ARN": discovery.state_machine_arn,
                 "PERENNIAL_ASSESSMENT_ARN": assessment.state_machine_arn,
+                "PERENNIAL_ISSUANCE_ARN": issuance.state_machine_arn,
             },
             dead_letters=dead_letters,
             retries=0,  # the next tick does what a failed one would have done

@@ -7,5 +7,6 @@ SCAN_ROLE = "PerennialScan"
 PUBLISH_ROLE = "PerennialPublish"
 DISCOVERY = "PerennialDiscovery"  # the state machine
 ASSESSMENT = "PerennialAssessment"
+ISSUANCE = "PerennialIssuance"
 BUS = "perennial"
 PARAMETERS = "/perennial"  # in Parameter Store

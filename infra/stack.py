@@ -13,6 +13,7 @@ from constructs import Construct
 from infra.acknowledge import acknowledge_wildcards
 from infra.alarms import Alarms
 from infra.assessment import Assessment
+from infra.audit_reports import let_acm_pca_report
 from infra.bucket import ManifestsBucket
 from infra.bus import EventBus
 from infra.dead_letters import DeadLetters
@@ -20,6 +21,8 @@ from infra.discovery import PLANS, Discovery, DiscoveryFunctions
 from infra.dispatch import Dispatch
 from infra.encryption import EncryptionKey
 from infra.functions import Function, Runtime, runtime
+from infra.issuance import Issuance, IssuanceFunctions
+from infra.issuance_permissions import IssuancePermissions
 from infra.names import PARAMETERS, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
 from infra.permissions import EVERYTHING, discovery_statements, resources
 from infra.schedules import Schedules
@@ -71,8 +74,10 @@ class PerennialHub(cdk.Stack):
         self._keep(options)
         on = self._runtime(options)
         steps = self._workflow_functions(on)
-        self._work(on, steps, Duration.hours(options.discovery_hours))
+        issuing = self._issuance_functions(on)
+        self._work(on, steps, issuing, Duration.hours(options.discovery_hours))
         self._grant_workflow_functions(steps)
+        self._grant_issuance(issuing)
         self._grant_dispatch()
         self._tell_names()
 
@@ -85,7 +90,9 @@ class PerennialHub(cdk.Stack):
         self._bus = EventBus(self, "Events", settings=self._settings.discovery, organization=options.organization).bus
         self._dead_letters = DeadLetters(self, "DeadLetters").queue
 
-    def _work(self, on: Runtime, steps: DiscoveryFunctions, every: Duration) -> None:
+    def _work(
+        self, on: Runtime, steps: DiscoveryFunctions, issuing: IssuanceFunctions, every: Duration
+    ) -> None:
         """What does the work, what starts it, and what watches it."""
         self.discovery = Discovery(
             self,
@@ -98,18 +105,20 @@ class PerennialHub(cdk.Stack):
         self.assessment = Assessment(
             self, "Assessment", assess=steps.assess, publish=steps.publish, key=self._key
         ).workflow.machine
+        self.issuance = Issuance(self, "Issuance", functions=issuing, key=self._key).workflow.machine
         self._dispatch = Dispatch(
             self,
             "Dispatch",
             runtime=on,
             discovery=self.discovery,
             assessment=self.assessment,
+            issuance=self.issuance,
             bus=self._bus,
             dead_letters=self._dead_letters,
         )
         tick, dead_letters = self._dispatch.tick, self._dead_letters
         Schedules(self, "Schedules", discovery=self.discovery, every=every, tick=tick, dead_letters=dead_letters)
-        workflows = {"Discovery": self.discovery, "Assessment": self.assessment}
+        workflows = {"Discovery": self.discovery, "Assessment": self.assessment, "Issuance": self.issuance}
         Alarms(self, "Alarms", workflows=workflows, tick=tick, dead_letters=dead_letters, topic=self._topic)
 
     def _runtime(self, options: Options) -> Runtime:
@@ -127,6 +136,7 @@ class PerennialHub(cdk.Stack):
             "PERENNIAL_BUCKET": self._bucket.bucket_name,
             "PERENNIAL_SETTINGS_BUCKET": self._configuration.s3_bucket_name,
             "PERENNIAL_SETTINGS_KEY": self._configuration.s3_object_key,
+            "PERENNIAL_KEY_ID": self._key.key_arn,
         }
 
     def _workflow_functions(self, on: Runtime) -> DiscoveryFunctions:
@@ -152,6 +162,26 @@ class PerennialHub(cdk.Stack):
                 role_name=PUBLISH_ROLE,
                 environment=tell,
             ),
+        )
+
+    def _issuance_functions(self, on: Runtime) -> IssuanceFunctions:
+        def function(name: str, handler: str, description: str, timeout: int) -> Function:
+            return Function(
+                self,
+                name,
+                runtime=on,
+                handler=f"issuance/{handler}",
+                description=description,
+                timeout=Duration.minutes(timeout),
+                role_name=f"PerennialIssuance{name}",
+            )
+
+        return IssuanceFunctions(
+            prepare=function("Prepare", "prepare", "Judge a request, make its key and CSR", 2),
+            advance=function("Advance", "advance", "Go on with an order at its issuer", 10),
+            store=function("Store", "store", "Judge what was issued, and store it with its key", 2),
+            clean=function("CleanUp", "clean", "Remove the challenges that a version shows", 5),
+            give_up=function("GiveUp", "give_up", "Record why an issuance failed", 1),
         )
 
     # --- grants ---
@@ -204,13 +234,28 @@ class PerennialHub(cdk.Stack):
     def _may_assume(self, function: Function, role_name: str) -> None:
         function.may(["sts:AssumeRole"], [f"arn:{self.partition}:iam::*:role/{role_name}"], MEMBERS)
 
+    def _grant_issuance(self, of: IssuanceFunctions) -> None:
+        for each in of.all():
+            self._may_use_table(each)
+        for each in (of.prepare, of.advance, of.store, of.clean):
+            self._may_read_settings(each)
+        permissions = IssuancePermissions(stack=self, settings=self._settings, bucket=self._bucket)
+        permissions.prepare(of.prepare)
+        permissions.advance(of.advance)
+        permissions.store(of.store)
+        permissions.clean(of.clean)
+        of.clean.may(["dynamodb:DeleteItem"], [self._inventory.table.table_arn])
+        if permissions.audits:
+            let_acm_pca_report(self._bucket, self._key)
+
     def _grant_dispatch(self) -> None:
         tick = self._dispatch.tick
         self._may_use_table(tick)
         self._may_use_table(self._dispatch.event)
         self._may_read_settings(self._dispatch.event)
         tick.may(["dynamodb:Query"], self._inventory.index_arns)
-        tick.may(["states:StartExecution"], [self.discovery.state_machine_arn, self.assessment.state_machine_arn])
+        machines = (self.discovery, self.assessment, self.issuance)
+        tick.may(["states:StartExecution"], [each.state_machine_arn for each in machines])
         tick.may(["states:ListExecutions"], [self.assessment.state_machine_arn])
 
     def _may_use_table(self, function: Function) -> None:
@@ -231,6 +276,7 @@ class PerennialHub(cdk.Stack):
             "BusArn": self._bus.event_bus_arn,
             "DiscoveryArn": self.discovery.state_machine_arn,
             "AssessmentArn": self.assessment.state_machine_arn,
+            "IssuanceArn": self.issuance.state_machine_arn,
         }
         for name, value in names.items():
             parameter = f"{PARAMETERS}/{name.removesuffix('Name').removesuffix('Arn').lower()}"

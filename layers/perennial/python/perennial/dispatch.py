@@ -17,6 +17,8 @@ from botocore.exceptions import ClientError
 from perennial.clients import meant
 from perennial.deployment import Deployment
 from perennial.inventory.records import Due, DueKind
+from perennial.inventory.versions import version_reference
+from perennial.issuance import SILENCE
 from perennial.manifest import Scope
 from perennial.scanners.interface import GLOBAL
 from perennial.settings import ACCOUNT, REGION
@@ -146,7 +148,20 @@ def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
     if _anything(deployment, (DueKind.ASSESS, DueKind.PUBLISH), now) and not _running(deployment):
         machine = deployment.named("PERENNIAL_ASSESSMENT_ARN")
         started.append(_start(deployment, machine, f"assess-{now:%Y%m%dT%H%M}", {}))
+    started += [
+        _start_issuance(deployment, each, now) for each in deployment.inventory.due(DueKind.ISSUE, now, AT_ONCE)
+    ]
     return {"started": started}
+
+
+def _start_issuance(deployment: Deployment, due: Due, now: datetime) -> str:
+    """Start the issuance of a version, or start it again where it died. The version is looked at again after a while,
+    in case that the workflow dies before its first step."""
+    reference = version_reference(due.pk, due.sk)
+    name = "issue-" + hashlib.sha256(f"{reference}#{due.due_at}".encode()).hexdigest()[:40]
+    _start(deployment, deployment.named("PERENNIAL_ISSUANCE_ARN"), name, {"version": reference})
+    deployment.inventory.issuance_started(due, now + SILENCE)
+    return name
 
 
 def _start_discovery(deployment: Deployment, scans: list[Due]) -> str:

@@ -19,6 +19,7 @@ FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 _COMMANDS = {  # name -> module and attribute, in the order of the help
     "scan": ("perennial.cli.scan", "scan"),
     "certs": ("perennial.cli.certs", "certs"),
+    "managed": ("perennial.cli.managed", "managed"),
     "findings": ("perennial.cli.coverage", "findings"),
     "scopes": ("perennial.cli.coverage", "scopes"),
 }

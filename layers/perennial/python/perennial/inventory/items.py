@@ -10,7 +10,9 @@
 | beginning of a fingerprint | `FINGERPRINT#<two digits>` | `<sha256>` |
 | scope | `SCOPE` | `<account>/<region>/<source>` |
 | run of Discovery | `RUN` | `<started at>#<id>` |
-| known word (issuer, owner) | `WORD#<kind>` | `<word>` |
+| known word (issuer, owner, managed certificate) | `WORD#<kind>` | `<word>` |
+| version of a managed certificate | `MANAGED#<id>` | `VERSION#<number>` |
+| http-01 challenge | `CHALLENGE#<token>` | `CHALLENGE` |
 
 One query on a place reads what a check needs: the sighting that holds the certificate, what is attached to it, and the
 findings. Facts are not stored a second time: they are read from the DER when it is asked for. Low-cardinality index
@@ -69,7 +71,7 @@ class Item(Model):
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
-    kind = _text()  # certificate, held, sighting, finding, name, scope, run, word
+    kind = _text()  # certificate, held, sighting, finding, name, scope, run, word, version, challenge
 
     # certificate
     der = BinaryAttribute(null=True, legacy_encoding=False)
@@ -124,6 +126,21 @@ class Item(Model):
     sightings = NumberAttribute(null=True)
     rules = _text()
     counts = _text()  # JSON
+
+    # version of a managed certificate; status, reason, detail and completed_at as a scope has them
+    number = NumberAttribute(null=True)
+    revision = NumberAttribute(null=True)  # counts the writes: who writes names the one that was read
+    request = _text()  # JSON
+    ask = _text()
+    csr = BinaryAttribute(null=True, legacy_encoding=False)
+    order = _text()  # what its issuer alone reads
+    challenges = _text()  # JSON
+    progress = _text()  # JSON: what is known of the challenges and the key
+    chain = _text()  # PEM, the leaf first
+    secret = _text()  # ARN of the secret that holds the key: a reference
+    secret_version = _text()
+    arn = _text()  # of the certificate in ACM or ACM PCA
+    content = _text()  # of an http-01 challenge
 
     # due entry of any item
     due_key = _text()

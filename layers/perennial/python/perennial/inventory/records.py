@@ -7,8 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from perennial.certificate import Certificate
+from perennial.certificate_request import CertificateRequest
 from perennial.findings import Finding
 from perennial.manifest import Scope, Sighting
+from perennial.solvers.interface import Challenge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class DueKind(StrEnum):
     SCAN = "scan"  # a scope, after an event
     ASSESS = "assess"  # a place, after a change or when time alone changes a verdict
     PUBLISH = "publish"  # a finding, after a change or before it would be forgotten
+    ISSUE = "issue"  # a version that is to be issued, or whose issuance died
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +122,57 @@ class Due:
     pk: str
     sk: str
     due_at: str
+
+
+class VersionState(StrEnum):
+    """How far a version is."""
+
+    REQUESTED = "requested"
+    PREPARED = "prepared"  # allowed; its key and CSR are kept
+    RECEIVED = "received"  # the issuer gave a chain, which is kept
+    ISSUED = "issued"  # judged, and in one secret version with its key
+    FAILED = "failed"  # with the reason, for good
+
+    @property
+    def ended(self) -> bool:
+        return self in (VersionState.ISSUED, VersionState.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRecord:
+    """One version of a managed certificate, from its request to its certificate. Nothing of it is secret.
+
+    `order` is read by its issuer alone. `challenges` are those that may be shown somewhere: recorded before they are
+    shown, forgotten after they are removed. `tokens` say how to ask whether they are visible, None before they were
+    shown. `revision` is the one that was read: a write names it.
+    """
+
+    managed: str
+    number: int
+    request: CertificateRequest
+    state: VersionState
+    ask: str  # 32 hexadecimal digits of its own
+    issuer: str  # name of the issuer's settings
+    requested_at: datetime
+    revision: int = 0
+    key: str = ""  # key type
+    csr: bytes = b""
+    order: str = ""
+    challenges: tuple[Challenge, ...] = ()
+    tokens: tuple[str, ...] | None = None
+    visible: bool = False
+    chain: tuple[bytes, ...] = ()  # DER, the leaf first
+    arn: str = ""
+    secret: str = ""
+    secret_version: str = ""
+    fingerprint: str = ""
+    issued_at: datetime | None = None
+    attempts: int = 0  # that ended in something worth trying again
+    reason: str = ""  # why it failed, or waits
+    message: str = ""  # the same in a sentence, with what to do
+    due_at: datetime | None = None
+
+    @property
+    def reference(self) -> str:
+        """How workflows name it: `<managed>/<number>`."""
+        return f"{self.managed}/{self.number}"

@@ -1,0 +1,23 @@
+"""Go on with a version's order at its issuer."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from perennial import issuance
+from perennial.deployment import Deployment
+
+logger = Logger(service="issuance-advance")
+deployment = cache(Deployment)
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """{"version"} → {"next", "seconds", "doing"}"""
+    step = issuance.advance(deployment(), event["version"], deployment().clock()).document()
+    logger.info("advanced", extra={"version": event["version"], "step": step})
+    return step

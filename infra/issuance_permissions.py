@@ -1,0 +1,96 @@
+"""What each step of issuance may do: the actions that the library's modules declare, on what the configuration names.
+
+The step that talks to issuers may read no certificate's key, and the steps that hold keys may talk to no issuer but to
+revoke.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3
+
+from infra.audit_reports import AUDIT_REPORTS
+from infra.functions import Function
+from perennial import key_store
+from perennial.issuers import acm, acm_pca, acme_account
+from perennial.profiles import AcmeIssuer, AcmIssuer, KeyHome, PcaIssuer
+from perennial.settings import Settings
+from perennial.solvers import route53
+
+BY_NAME = "Secrets are named after managed certificates and issuers; Secrets Manager adds six characters to each."
+
+
+@dataclass(frozen=True, kw_only=True)
+class IssuancePermissions:
+    """Grants to the functions of issuance."""
+
+    stack: cdk.Stack
+    settings: Settings
+    bucket: aws_s3.IBucket
+
+    @property
+    def audits(self) -> bool:
+        """Whether ACM PCA writes audit reports into the bucket."""
+        return any(True for _ in self._issuers(PcaIssuer))
+
+    def prepare(self, function: Function) -> None:
+        """Make keys and store them."""
+        function.may(key_store.ACTIONS, [self._secret(f"{key_store.PREFIX}*")], BY_NAME)
+        if any(each.key_home is KeyHome.KMS for each in self.settings.profiles.values()):
+            function.may(key_store.KMS_ACTIONS, ["*"], "The keys of certificates do not exist when this is deployed.")
+
+    def advance(self, function: Function) -> None:
+        """Talk to issuers, and show challenges."""
+        self._issue(function, (*acm_pca.ACTIONS, *acm.ACTIONS))
+        self._show(function)
+
+    def store(self, function: Function) -> None:
+        """Put certificates beside their keys; export keys that ACM made; revoke what is not what was requested."""
+        function.may(key_store.ACTIONS, [self._secret(f"{key_store.PREFIX}*")], BY_NAME)
+        self._issue(function, (*acm_pca.OF_STORING, *acm.OF_STORING))
+
+    def clean(self, function: Function) -> None:
+        """Remove challenges."""
+        self._show(function)
+
+    def _issue(self, function: Function, actions: Sequence[str]) -> None:
+        if self._acme():
+            names = [f"{acme_account.PREFIX}*", *(each.eab_secret for each in self._acme() if each.eab_secret)]
+            function.may(acme_account.ACTIONS, [self._secret(name) for name in names], BY_NAME)
+        authorities = sorted({each.authority for each in self._issuers(PcaIssuer)})
+        if authorities:
+            function.may(_of("acm-pca", actions), authorities)
+            self._may_audit(function)
+        if any(True for _ in self._issuers(AcmIssuer)):
+            everywhere = "ACM's calls about new certificates have no resource to name."
+            function.may([*_of("acm", actions), *_of("tag", actions)], ["*"], everywhere)
+
+    def _may_audit(self, function: Function) -> None:
+        reports = self.bucket.arn_for_objects(AUDIT_REPORTS)
+        function.may(["s3:GetObject"], [reports], "ACM PCA names its audit reports by itself.")
+
+    def _show(self, function: Function) -> None:
+        zones = "The zones of names are found when a certificate is requested."
+        function.may(route53.ACTIONS, ["*"], zones)
+        for account in self.settings.solvers.zone_accounts:
+            role = f"arn:{self.stack.partition}:iam::{account}:role/{self.settings.solvers.role_name}"
+            function.may(["sts:AssumeRole"], [role])
+
+    def _issuers(self, kind: type) -> Iterable[AcmeIssuer | PcaIssuer | AcmIssuer]:
+        return (each for each in self.settings.issuers.values() if isinstance(each, kind))
+
+    def _acme(self) -> list[AcmeIssuer]:
+        return [each for each in self.settings.issuers.values() if isinstance(each, AcmeIssuer)]
+
+    def _secret(self, name: str) -> str:
+        if name.startswith("arn:"):
+            return name
+        end = "" if name.endswith("*") else "-??????"
+        return f"arn:{self.stack.partition}:secretsmanager:{self.stack.region}:{self.stack.account}:secret:{name}{end}"
+
+
+def _of(service: str, actions: Sequence[str]) -> list[str]:
+    return sorted({each for each in actions if each.startswith(f"{service}:")})

@@ -1,0 +1,449 @@
+"""Issuance: from the request of a version to its certificate, chain and key in one secret version.
+
+Each function is one step of the workflow. A step reads the version, does what is next, and writes it with the revision
+that it read: a step that ran twice loses, reads again, and goes on from there. What the issuer must not be asked twice
+is kept before it is asked. Until a version has ended and nothing of it is shown any more it stays due, so that the tick
+starts the workflow again where it died.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from perennial.clients import meant
+from perennial.errors import (
+    FINAL,
+    InvalidConfiguration,
+    InvalidInput,
+    PerennialError,
+    RateLimited,
+    WrongCertificate,
+)
+from perennial.inventory.records import VersionRecord, VersionState
+from perennial.issuers.interface import Ask, Issued, Later
+from perennial.profiles import Issuer as IssuerSettings
+from perennial.profiles import KeyHome, Profile
+
+if TYPE_CHECKING:
+    from perennial.certificate_request import CertificateRequest
+    from perennial.deployment import Deployment
+    from perennial.issuers.interface import Issuer, Outcome
+
+MANAGED = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
+SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is moved by the tick
+SPREADING = 10.0  # seconds between questions whether challenges are visible (Route 53 takes up to 60)
+IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits for
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=32)
+LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits seems dead
+MAX_TEXT = 2_000  # characters of a reason that are kept
+OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What the workflow does next: advance | wait (then advance) | store | clean | done."""
+
+    next: str
+    seconds: int = 0
+    doing: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """As the workflow carries it."""
+        return {"next": self.next, "seconds": self.seconds, "doing": self.doing}
+
+
+# --- request ---
+
+
+def request(deployment: Deployment, managed: str, wanted: CertificateRequest, now: datetime) -> VersionRecord:
+    """Judge a request and keep it as the next version of a managed certificate, due at once.
+
+    Raises: InvalidInput, PolicyViolated with every violation, ConcurrentChange.
+    """
+    if not MANAGED.fullmatch(managed):
+        raise InvalidInput(f"{managed[:100]!r} cannot name a managed certificate; use a-z, 0-9, dots and hyphens")
+    profile = profile_of(deployment, wanted)
+    _allowed(deployment, wanted, profile, now)
+    with meant("keeping a request"):
+        return deployment.inventory.request_version(managed, wanted, profile.issuer, now)
+
+
+def profile_of(deployment: Deployment, wanted: CertificateRequest) -> Profile:
+    """The profile that a request names.
+
+    Raises: InvalidInput.
+    """
+    profiles = deployment.settings.profiles
+    if wanted.profile not in profiles:
+        known = ", ".join(sorted(profiles)) or "none"
+        raise InvalidInput(f"there is no profile {wanted.profile[:100]!r}; perennial.toml has {known}")
+    return profiles[wanted.profile]
+
+
+def _allowed(deployment: Deployment, wanted: CertificateRequest, profile: Profile, now: datetime) -> None:
+    from perennial import policy
+
+    settings = deployment.settings
+    policy.require(policy.subject(wanted, profile, settings.issuers[profile.issuer], settings.policy, now))
+
+
+# --- prepare ---
+
+
+@meant("issuance: prepare")
+def prepare(deployment: Deployment, reference: str, now: datetime) -> Step:
+    """Judge the request as the rules are now, make and store the key, and keep the CSR."""
+    record = deployment.inventory.version(reference)
+    if record.state.ended:
+        return Step(next="clean", doing="removing what is still shown")
+    if record.state is VersionState.REQUESTED:
+        profile = profile_of(deployment, record.request)
+        _allowed(deployment, record.request, profile, now)
+        record = _with_key(deployment, record, profile)
+        record = replace(record, state=VersionState.PREPARED)
+    deployment.inventory.save_version(replace(record, reason="", message=""), now + SILENCE)
+    return Step(next="store" if record.state is VersionState.RECEIVED else "advance", doing="asking the issuer")
+
+
+def _with_key(deployment: Deployment, record: VersionRecord, profile: Profile) -> VersionRecord:
+    """The version with its CSR. The key is stored before the CSR is kept, and so before anyone can be asked for it."""
+    from perennial import key_store, signing_request
+
+    key = record.request.key or profile.keys[0]
+    if profile.key_home is KeyHome.ISSUER:
+        return replace(record, key=key)
+    if profile.key_home is KeyHome.REQUESTER:
+        sent = signing_request.read(record.request.csr)
+        return replace(record, key=sent.key, csr=sent.der)
+    if profile.key_home is KeyHome.KMS:
+        held = key_store.kms_key(deployment, record.managed, record.ask, key)
+        csr = signing_request.make_with(held.public_key, held.sign, key, record.request.names)
+        return replace(record, key=key, csr=csr, secret=held.arn)
+    store = key_store.of(deployment)
+    stored = store.key_for(record.managed, record.ask, key, reuse=not profile.rotate_key and record.number > 1)
+    csr = signing_request.make(stored.private_key, record.request.names)
+    return replace(record, key=key, csr=csr, secret=stored.arn, secret_version=stored.version)
+
+
+# --- advance ---
+
+
+@meant("issuance: advance")
+def advance(deployment: Deployment, reference: str, now: datetime) -> Step:
+    """Ask the issuer to go as far as it can without waiting, showing its challenges on the way."""
+    record = deployment.inventory.version(reference)
+    if record.state is not VersionState.PREPARED:
+        return Step(next="store" if record.state is VersionState.RECEIVED else "clean", doing="going on")
+    try:
+        return _advance(deployment, record, now)
+    except RateLimited as limit:
+        seconds = limit.retry_after or FIRST_PAUSE.total_seconds()
+        if seconds <= IN_WORKFLOW:
+            return _wait(seconds, "the issuer's rate limit to end")
+        return postpone(deployment, reference, limit, now)
+
+
+def _advance(deployment: Deployment, record: VersionRecord, now: datetime) -> Step:
+    from perennial.issuers import issuer
+
+    progress = _Progress(deployment, record, now)
+    asked = issuer(_issuer_settings(deployment, record), deployment)
+    for _ in range(OUTCOMES):
+        if progress.record.challenges and not progress.record.visible:
+            waiting = _show(deployment, progress)
+            if waiting is not None:
+                return waiting
+        step = _act(progress, _ask(deployment, asked, progress, now))
+        if step is not None:
+            return step
+    raise InvalidConfiguration(f"the issuer {record.issuer} asks for challenges again and again; see its log")
+
+
+def _ask(deployment: Deployment, asked: Issuer, progress: _Progress, now: datetime) -> Outcome:
+    record = progress.record
+    return asked.advance(
+        ask_of(deployment, record), record.order, presented=record.visible, now=now, keep=progress.keep
+    )
+
+
+def ask_of(deployment: Deployment, record: VersionRecord) -> Ask:
+    """What the issuer is asked for."""
+    profile = profile_of(deployment, record.request)
+    return Ask(
+        id=record.ask,
+        names=record.request.names,
+        csr=record.csr,
+        key=record.key,
+        profile=profile,
+        validity_days=record.request.validity_days or profile.validity_days,
+        replaces=_replaced(deployment, record),
+    )
+
+
+def _replaced(deployment: Deployment, record: VersionRecord) -> Any:
+    """The certificate of the version before, of the same issuer: what this one renews (RFC 9773 section 5)."""
+    if record.number == 1:
+        return None
+    before = deployment.inventory.version(f"{record.managed}/{record.number - 1}")
+    if before.state is not VersionState.ISSUED or before.issuer != record.issuer or not before.chain:
+        return None
+    from perennial.certificate import parse
+
+    return parse(before.chain[0])
+
+
+def _issuer_settings(deployment: Deployment, record: VersionRecord) -> IssuerSettings:
+    issuers = deployment.settings.issuers
+    if record.issuer not in issuers:
+        raise InvalidConfiguration(f"perennial.toml has no [issuers.{record.issuer}] any more; add it or request anew")
+    return issuers[record.issuer]
+
+
+class _Progress:
+    """A version while a step works on it: every change is written before the next thing is done."""
+
+    def __init__(self, deployment: Deployment, record: VersionRecord, now: datetime) -> None:
+        self.record = record
+        self._deployment = deployment
+        self._now = now
+        self._written = False
+
+    def write(self, **changes: Any) -> None:
+        changed = replace(self.record, **changes)
+        if changed != self.record:
+            self._save(changed)
+
+    def move(self) -> None:
+        """Show the tick that this version is alive, where no write of this step has done that."""
+        if not self._written:
+            self._save(self.record)
+
+    def _save(self, record: VersionRecord) -> None:
+        self.record = self._deployment.inventory.save_version(record, self._now + SILENCE)
+        self._written = True
+
+    def keep(self, order: str) -> None:
+        self.write(order=order)
+
+
+def _act(progress: _Progress, outcome: Outcome) -> Step | None:
+    """Keep what the issuer answered; None where it can be asked again at once."""
+    if isinstance(outcome, Later):
+        progress.move()
+        return _wait(outcome.seconds, outcome.doing)
+    if isinstance(outcome, Issued):
+        progress.write(state=VersionState.RECEIVED, chain=outcome.chain, arn=outcome.arn)
+        return Step(next="store", doing="judging and storing the certificate")
+    challenges = tuple(dict.fromkeys((*progress.record.challenges, *outcome.challenges)))
+    progress.write(challenges=challenges, tokens=None, visible=not outcome.challenges)
+    return None
+
+
+def _show(deployment: Deployment, progress: _Progress) -> Step | None:
+    """Show the recorded challenges and ask whether they are visible; None when they are."""
+    from perennial.solvers import by_solver, ready
+
+    record = progress.record
+    if record.tokens is None:
+        tokens = tuple(
+            token for solver, group in by_solver(deployment, record.challenges) for token in solver.present(group)
+        )
+        progress.write(tokens=tokens, visible=not tokens)
+    elif ready(deployment, record.tokens):
+        progress.write(visible=True)
+    if progress.record.visible:
+        return None
+    progress.move()
+    return _wait(SPREADING, "its challenges to be visible everywhere")
+
+
+def _wait(seconds: float, doing: str) -> Step:
+    return Step(next="wait", seconds=max(1, min(LONGEST_WAIT, round(seconds))), doing=f"waiting for {doing}")
+
+
+# --- store ---
+
+
+@meant("issuance: store")
+def store(deployment: Deployment, reference: str, now: datetime) -> Step:
+    """Judge what was issued, and put key, certificate and chain into one secret version.
+
+    Raises: WrongCertificate when it is not what was requested; it is revoked before that where the issuer can.
+    """
+    from perennial.certificate import parse
+
+    record = deployment.inventory.version(reference)
+    if record.state is VersionState.RECEIVED:
+        _judge(deployment, record, now)
+        leaf = parse(record.chain[0])
+        kept = _completed(deployment, record)
+        deployment.inventory.keep([parse(each) for each in record.chain], now)
+        ended = replace(
+            kept, state=VersionState.ISSUED, fingerprint=leaf.fingerprint or "", issued_at=now, order="", attempts=0
+        )
+        deployment.inventory.save_version(ended, now + SILENCE if ended.challenges else None)
+    return Step(next="clean", doing="removing what is still shown")
+
+
+def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None:
+    from perennial import issued
+    from perennial.certificate import parse
+
+    profile = profile_of(deployment, record.request)
+    settings = _issuer_settings(deployment, record)
+    found = issued.problems(
+        record.chain,
+        names=record.request.names,
+        public_key_sha256=_public_key(record),
+        key=record.key,
+        profile=profile,
+        issuer=settings,
+        validity_days=record.request.validity_days or profile.validity_days,
+        roots=_roots(deployment, settings),
+        now=now,
+    )
+    if not found:
+        return
+    revoked = _revoke(deployment, record, settings, parse(record.chain[0]))
+    raise WrongCertificate(
+        f"{settings.name} issued something else than was requested, and it is {revoked}: {' '.join(found)}"
+    )
+
+
+def _public_key(record: VersionRecord) -> str:
+    """SHA-256 of the public key that was asked for; "" where the issuer made the key."""
+    from perennial import signing_request
+
+    return signing_request.public_key_sha256(record.csr) if record.csr else ""
+
+
+def _roots(deployment: Deployment, settings: IssuerSettings) -> Any:
+    from perennial import issued
+    from perennial.chain import public_roots
+    from perennial.issuers import issuer
+
+    if settings.roots:
+        return issued.roots_of(settings.roots)
+    if settings.kind == "acm_pca":
+        authority: Any = issuer(settings, deployment)
+        return issued.roots_of(authority.roots())
+    return tuple(root for roots in public_roots().values() for root in roots)
+
+
+def _revoke(deployment: Deployment, record: VersionRecord, settings: IssuerSettings, leaf: Any) -> str:
+    """Revoke where the issuer can. Returns what became of it, for people."""
+    from perennial.issuers import issuer
+
+    asked: Any = issuer(settings, deployment)
+    if not hasattr(asked, "revoke"):
+        return "not revoked, as this issuer cannot"
+    try:
+        asked.revoke(leaf, record.arn, 4)  # superseded (RFC 5280 5.3.1): nothing is known to be compromised
+    except tuple(FINAL) as error:
+        return f"not revoked ({str(error)[:300]})"
+    return "revoked"
+
+
+def _completed(deployment: Deployment, record: VersionRecord) -> VersionRecord:
+    """The version with its secret version; one whose key the issuer keeps has none."""
+    from perennial import key_store
+    from perennial.issuers import issuer
+
+    profile = profile_of(deployment, record.request)
+    settings = _issuer_settings(deployment, record)
+    if profile.key_home is KeyHome.ISSUER:
+        if not profile.exportable:
+            return record
+        made: Any = issuer(settings, deployment)
+        key_pem = made.export(record.arn)
+    else:
+        key_pem = ""
+    stored = key_store.of(deployment).complete(
+        record.managed, record.ask, record.chain, key_pem=key_pem, with_key=profile.key_home is KeyHome.SECRET
+    )
+    return replace(record, secret=stored.arn, secret_version=stored.version)
+
+
+# --- clean ---
+
+
+@meant("issuance: clean up")
+def clean(deployment: Deployment, reference: str, now: datetime) -> Step:
+    """Remove every challenge that this version may show. Returns done with its state or reason."""
+    from perennial.solvers import by_solver
+
+    record = deployment.inventory.version(reference)
+    passing = [each for each in record.challenges if not each.stays]
+    for solver, group in by_solver(deployment, passing):
+        solver.clean(group)
+    due = None if record.state.ended else record.due_at
+    cleaned = replace(record, challenges=(), tokens=None, visible=False)
+    if cleaned != record or record.due_at != due:
+        deployment.inventory.save_version(cleaned, due)
+    ended = str(record.state) if record.state.ended else "postponed"
+    return Step(next=ended, doing=record.message)
+
+
+# --- when it fails ---
+
+
+def postpone(deployment: Deployment, reference: str, error: PerennialError, now: datetime) -> Step:
+    """Try again later: when the error says, else after a pause that doubles each time."""
+    record = deployment.inventory.version(reference)
+    pause = timedelta(seconds=error.retry_after) if error.retry_after else _pause(record.attempts)
+    waiting = replace(
+        record, attempts=record.attempts + 1, reason=error.reason, message=_next_try(str(error), now + pause)
+    )
+    deployment.inventory.save_version(waiting, now + pause)
+    return Step(next="clean", doing="postponed")
+
+
+def _pause(attempts: int) -> timedelta:
+    return min(FIRST_PAUSE * 2 ** min(attempts, 20), LONGEST_PAUSE)
+
+
+def _next_try(text: str, at: datetime) -> str:
+    return f"{text[:MAX_TEXT]} It is tried again at {at:%Y-%m-%d %H:%M} UTC."
+
+
+@meant("issuance: give up")
+def give_up(deployment: Deployment, reference: str, error: str, cause: str, now: datetime) -> Step:
+    """Record what a step ended in, as the workflow tells it: `error` is the class's name, `cause` what Lambda reports.
+
+    What may pass is tried again later; what is final ends the version, with its reason.
+    """
+    final = {each.__name__: each for each in FINAL}.get(error)
+    told = message(cause)
+    record = deployment.inventory.version(reference)
+    if record.state.ended:
+        return Step(next="clean", doing="removing what is still shown")
+    if final is None:
+        passing = _as_raised(error, told)
+        return postpone(deployment, reference, passing, now)
+    failed = replace(record, state=VersionState.FAILED, reason=final.reason, message=told[:MAX_TEXT], order="")
+    deployment.inventory.save_version(failed, now + SILENCE)
+    return Step(next="clean", doing=f"giving up: {final.reason}")
+
+
+def _as_raised(error: str, told: str) -> PerennialError:
+    """The error of a class name; a crash or a time-out of Lambda is an Unavailable."""
+    from perennial.errors import POSTPONED, RETRYABLE, Unavailable
+
+    known: Sequence[type[PerennialError]] = (*RETRYABLE, *POSTPONED)
+    kind = {each.__name__: each for each in known}.get(error, Unavailable)
+    return kind(told if kind is not Unavailable or error == "Unavailable" else f"{error[:100]}: {told}")
+
+
+def message(cause: str) -> str:
+    """The error's own sentence out of what Lambda reports: {"errorMessage": …, "stackTrace": …}, or a text."""
+    import json
+
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause[:MAX_TEXT]
+    return str(document.get("errorMessage", ""))[:MAX_TEXT] if isinstance(document, dict) else cause[:MAX_TEXT]
