@@ -33,7 +33,7 @@ def build(app: cdk.App) -> cdk.Stack:
     """Add the stack that the context asks for, checked by cdk-nag at synthesis."""
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     file = ROOT / (_context(app, "config") or "perennial.toml")
-    settings = load(file.read_text())
+    settings = load(file.read_text("utf-8"))
     account, region = _context(app, "account"), _context(app, "region")
     if hub := _context(app, "hub"):  # one template fits every account and region, unless these are given
         environment = cdk.Environment(account=account, region=region)

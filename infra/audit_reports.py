@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from aws_cdk import Stack, aws_iam, aws_kms, aws_s3
 
-AUDIT_REPORTS = "audit-reports/*"
+AUDIT_REPORTS = "audit-report/*"  # the prefix is ACM PCA's own
 
 
 def let_acm_pca_report(bucket: aws_s3.Bucket, key: aws_kms.Key) -> None:
-    """Let ACM PCA, for CAs of this account, put its reports into the bucket, encrypted with its key (AWS Private CA user
-    guide, "Using audit reports with your private CA")."""
+    """Let ACM PCA, for CAs of this account, put its reports into the bucket, encrypted with its key.
+
+    AWS Private CA user guide, "Using audit reports with your private CA".
+    """
     account = {"StringEquals": {"aws:SourceAccount": Stack.of(bucket).account}}
     service = aws_iam.ServicePrincipal("acm-pca.amazonaws.com")
     bucket.add_to_resource_policy(

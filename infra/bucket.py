@@ -28,7 +28,7 @@ class ManifestsBucket(Construct):
             removal_policy=RemovalPolicy.RETAIN,
             lifecycle_rules=[
                 aws_s3.LifecycleRule(id="runs", prefix="runs/", expiration=month),
-                aws_s3.LifecycleRule(id="audit-reports", prefix="audit-reports/", expiration=month),
+                aws_s3.LifecycleRule(id="audit-reports", prefix="audit-report/", expiration=month),
                 aws_s3.LifecycleRule(
                     id="superseded",
                     noncurrent_version_expiration=month,

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aws_cdk as cdk
 from aws_cdk import aws_s3
 
 from infra.audit_reports import AUDIT_REPORTS
 from infra.functions import Function
-from perennial import key_store
+from perennial import key_store, kms_keys
 from perennial.issuers import acm, acm_pca, acme_account
 from perennial.profiles import AcmeIssuer, AcmIssuer, KeyHome, PcaIssuer
 from perennial.settings import Settings
 from perennial.solvers import route53
 
+T = TypeVar("T")
 BY_NAME = "Secrets are named after managed certificates and issuers; Secrets Manager adds six characters to each."
 
 
@@ -38,9 +40,9 @@ class IssuancePermissions:
 
     def prepare(self, function: Function) -> None:
         """Make keys and store them."""
-        function.may(key_store.ACTIONS, [self._secret(f"{key_store.PREFIX}*")], BY_NAME)
+        self._keep(function)
         if any(each.key_home is KeyHome.KMS for each in self.settings.profiles.values()):
-            function.may(key_store.KMS_ACTIONS, ["*"], "The keys of certificates do not exist when this is deployed.")
+            function.may(kms_keys.ACTIONS, ["*"], "The keys of certificates do not exist when this is deployed.")
 
     def advance(self, function: Function) -> None:
         """Talk to issuers, and show challenges."""
@@ -49,28 +51,38 @@ class IssuancePermissions:
 
     def store(self, function: Function) -> None:
         """Put certificates beside their keys; export keys that ACM made; revoke what is not what was requested."""
-        function.may(key_store.ACTIONS, [self._secret(f"{key_store.PREFIX}*")], BY_NAME)
+        self._keep(function)
         self._issue(function, (*acm_pca.OF_STORING, *acm.OF_STORING))
 
     def clean(self, function: Function) -> None:
         """Remove challenges."""
         self._show(function)
 
+    def _keep(self, function: Function) -> None:
+        """Keys are encrypted with the key of the stack, which every function of issuance may use."""
+        actions = _of("secretsmanager", key_store.ACTIONS)
+        function.may(actions, [self._secret(f"{key_store.PREFIX}*")], BY_NAME)
+
     def _issue(self, function: Function, actions: Sequence[str]) -> None:
         if self._acme():
-            names = [f"{acme_account.PREFIX}*", *(each.eab_secret for each in self._acme() if each.eab_secret)]
-            function.may(acme_account.ACTIONS, [self._secret(name) for name in names], BY_NAME)
+            bindings = [each.eab_secret for each in self._acme() if each.eab_secret]
+            names = [*(acme_account.secret_name(each.name) for each in self._acme()), *bindings]
+            actions = _of("secretsmanager", acme_account.ACTIONS)
+            function.may(actions, [self._secret(name) for name in names], BY_NAME)
         authorities = sorted({each.authority for each in self._issuers(PcaIssuer)})
         if authorities:
             function.may(_of("acm-pca", actions), authorities)
-            self._may_audit(function)
+            self._may_audit(function, _of("s3", actions))
         if any(True for _ in self._issuers(AcmIssuer)):
             everywhere = "ACM's calls about new certificates have no resource to name."
             function.may([*_of("acm", actions), *_of("tag", actions)], ["*"], everywhere)
 
-    def _may_audit(self, function: Function) -> None:
-        reports = self.bucket.arn_for_objects(AUDIT_REPORTS)
-        function.may(["s3:GetObject"], [reports], "ACM PCA names its audit reports by itself.")
+    def _may_audit(self, function: Function, actions: Sequence[str]) -> None:
+        of_objects = [each for each in actions if each != "s3:ListBucket"]
+        if of_objects:
+            reports = self.bucket.arn_for_objects(AUDIT_REPORTS)
+            function.may(of_objects, [reports], "ACM PCA names its audit reports by itself.")
+            function.may(["s3:ListBucket"], [self.bucket.bucket_arn])
 
     def _show(self, function: Function) -> None:
         zones = "The zones of names are found when a certificate is requested."
@@ -79,11 +91,11 @@ class IssuancePermissions:
             role = f"arn:{self.stack.partition}:iam::{account}:role/{self.settings.solvers.role_name}"
             function.may(["sts:AssumeRole"], [role])
 
-    def _issuers(self, kind: type) -> Iterable[AcmeIssuer | PcaIssuer | AcmIssuer]:
+    def _issuers(self, kind: type[T]) -> Iterable[T]:
         return (each for each in self.settings.issuers.values() if isinstance(each, kind))
 
     def _acme(self) -> list[AcmeIssuer]:
-        return [each for each in self.settings.issuers.values() if isinstance(each, AcmeIssuer)]
+        return list(self._issuers(AcmeIssuer))
 
     def _secret(self, name: str) -> str:
         if name.startswith("arn:"):

@@ -14,11 +14,14 @@ from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
-from infra.names import PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
+from infra.names import ADVANCE_ROLE, CLEAN_UP_ROLE, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
 from infra.permissions import EVERYTHING, discovery_statements, resources
 from infra.rules import rules
 from perennial.publishing import FINDINGS_ROLE
 from perennial.settings import Settings
+from perennial.solvers import route53
+
+AT_MOST = 10  # conditions that Fn::Or takes
 
 
 class PerennialMember(cdk.Stack):
@@ -33,6 +36,7 @@ class PerennialMember(cdk.Stack):
             **stack,
         )
         self._settings = settings.discovery
+        self._solvers = settings.solvers
         self._bus = self._parameter("HubBus", hub, "ARN of the hub's event bus")
         self._hub_account = cdk.Fn.select(4, cdk.Fn.split(":", self._bus))
         roles_region = self._parameter("RolesRegion", hub.split(":")[3], "The one region where the roles are made")
@@ -40,6 +44,8 @@ class PerennialMember(cdk.Stack):
         self._with_roles = cdk.CfnCondition(self, "WithRoles", expression=here)
         self._discovery_role()
         self._findings_role()
+        if self._solvers.zone_accounts:
+            self._solver_role(here)
         self._forward_events()
 
     def _parameter(self, name: str, default: str, description: str) -> str:
@@ -55,6 +61,24 @@ class PerennialMember(cdk.Stack):
         statement = aws_iam.PolicyStatement(actions=["securityhub:BatchImportFindings"], resources=[product])
         role = self._role("Findings", FINDINGS_ROLE, [PUBLISH_ROLE], [statement])
         acknowledge_wildcards(role, [product], "Findings are imported in the region of what they are about.")
+
+    def _solver_role(self, here: cdk.ICfnConditionExpression) -> None:
+        """Only in the accounts that are configured to have zones: it may change their records."""
+        statements = [aws_iam.PolicyStatement(actions=[*route53.ACTIONS], resources=["*"])]
+        role = self._role("Solver", self._solvers.role_name, [ADVANCE_ROLE, CLEAN_UP_ROLE], statements)
+        acknowledge_wildcards(role, ["*"], "The zones of names are found when a certificate is requested.")
+        has_zones = self._any_of([cdk.Fn.condition_equals(self.account, each) for each in self._solvers.zone_accounts])
+        resource = role.node.default_child
+        assert isinstance(resource, aws_iam.CfnRole)
+        resource.cfn_options.condition = cdk.CfnCondition(
+            self, "WithZones", expression=cdk.Fn.condition_and(here, has_zones)
+        )
+
+    def _any_of(self, conditions: list[cdk.ICfnConditionExpression]) -> cdk.ICfnConditionExpression:
+        while len(conditions) > 1:
+            groups = [conditions[start : start + AT_MOST] for start in range(0, len(conditions), AT_MOST)]
+            conditions = [cdk.Fn.condition_or(*group) if len(group) > 1 else group[0] for group in groups]
+        return conditions[0]
 
     def _role(
         self, construct_id: str, name: str, trusted: list[str], statements: list[aws_iam.PolicyStatement]

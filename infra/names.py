@@ -5,6 +5,8 @@ from __future__ import annotations
 PLAN_ROLE = "PerennialPlan"
 SCAN_ROLE = "PerennialScan"
 PUBLISH_ROLE = "PerennialPublish"
+ADVANCE_ROLE = "PerennialIssuanceAdvance"
+CLEAN_UP_ROLE = "PerennialIssuanceCleanUp"
 DISCOVERY = "PerennialDiscovery"  # the state machine
 ASSESSMENT = "PerennialAssessment"
 ISSUANCE = "PerennialIssuance"

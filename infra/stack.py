@@ -23,7 +23,7 @@ from infra.encryption import EncryptionKey
 from infra.functions import Function, Runtime, runtime
 from infra.issuance import Issuance, IssuanceFunctions
 from infra.issuance_permissions import IssuancePermissions
-from infra.names import PARAMETERS, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
+from infra.names import ADVANCE_ROLE, CLEAN_UP_ROLE, PARAMETERS, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
 from infra.permissions import EVERYTHING, discovery_statements, resources
 from infra.schedules import Schedules
 from infra.table import InventoryTable
@@ -90,9 +90,7 @@ class PerennialHub(cdk.Stack):
         self._bus = EventBus(self, "Events", settings=self._settings.discovery, organization=options.organization).bus
         self._dead_letters = DeadLetters(self, "DeadLetters").queue
 
-    def _work(
-        self, on: Runtime, steps: DiscoveryFunctions, issuing: IssuanceFunctions, every: Duration
-    ) -> None:
+    def _work(self, on: Runtime, steps: DiscoveryFunctions, issuing: IssuanceFunctions, every: Duration) -> None:
         """What does the work, what starts it, and what watches it."""
         self.discovery = Discovery(
             self,
@@ -165,7 +163,7 @@ class PerennialHub(cdk.Stack):
         )
 
     def _issuance_functions(self, on: Runtime) -> IssuanceFunctions:
-        def function(name: str, handler: str, description: str, timeout: int) -> Function:
+        def function(name: str, handler: str, description: str, timeout: int, role_name: str | None = None) -> Function:
             return Function(
                 self,
                 name,
@@ -173,14 +171,14 @@ class PerennialHub(cdk.Stack):
                 handler=f"issuance/{handler}",
                 description=description,
                 timeout=Duration.minutes(timeout),
-                role_name=f"PerennialIssuance{name}",
+                role_name=role_name,
             )
 
         return IssuanceFunctions(
             prepare=function("Prepare", "prepare", "Judge a request, make its key and CSR", 2),
-            advance=function("Advance", "advance", "Go on with an order at its issuer", 10),
+            advance=function("Advance", "advance", "Go on with an order at its issuer", 2, ADVANCE_ROLE),
             store=function("Store", "store", "Judge what was issued, and store it with its key", 2),
-            clean=function("CleanUp", "clean", "Remove the challenges that a version shows", 5),
+            clean=function("CleanUp", "clean", "Remove the challenges that a version shows", 5, CLEAN_UP_ROLE),
             give_up=function("GiveUp", "give_up", "Record why an issuance failed", 1),
         )
 
@@ -282,3 +280,5 @@ class PerennialHub(cdk.Stack):
             parameter = f"{PARAMETERS}/{name.removesuffix('Name').removesuffix('Arn').lower()}"
             aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)
             cdk.CfnOutput(self, name, value=value)
+        file = f"{self._configuration.s3_bucket_name}/{self._configuration.s3_object_key}"
+        aws_ssm.StringParameter(self, "SettingsParameter", parameter_name=f"{PARAMETERS}/settings", string_value=file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from demonstration import discovery
+from demonstration import discovery, issuance
 from demonstration.stage import Stage
 from example_estate import ExampleEstate
 from local_cloud.cloud import Cloud, CloudError
@@ -31,6 +31,7 @@ def main() -> int:
     stage = Stage(cloud, ExampleEstate(cloud))
     try:
         discovery.run(stage)
+        issuance.run(stage)
     except CloudError as error:
         stage.expect(False, str(error))
     finally:

@@ -44,16 +44,25 @@ class Stage:
         if not holds:
             self.missed.append(what)
 
-    def command(self, *arguments: str, exit_codes: Sequence[int] = (0,), show: int = 14) -> str:
-        """Run the `perennial` command as a person would, show the first lines of what it prints, and return all."""
-        print(f"\n   $ perennial {' '.join(arguments)}", flush=True)
+    def command(
+        self,
+        *arguments: str,
+        exit_codes: Sequence[int] = (0,),
+        show: int = 14,
+        errors: bool = False,
+        quiet: bool = False,
+    ) -> str:
+        """Run the `perennial` command as a person would, show the first lines of what it prints (with `errors`: of what
+        it complains), and return all. `quiet` shows nothing."""
+        if not quiet:
+            print(f"\n   $ perennial {' '.join(arguments)}", flush=True)
         environment = {**os.environ, **self.cloud.env(HUB_ACCOUNT, REGION), "COLUMNS": str(WIDTH)}
         done = subprocess.run(
             [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
         )
         if done.returncode not in exit_codes:
             self.expect(False, f"exit code {done.returncode} of perennial {arguments[0]}: {done.stderr.strip()[-300:]}")
-        lines = done.stdout.splitlines()
+        lines = () if quiet else (done.stderr if errors else done.stdout).splitlines()
         for line in lines[:show]:
             print(f"   {line}")
         if len(lines) > show:

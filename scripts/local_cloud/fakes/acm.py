@@ -2,7 +2,7 @@
 
 Public requests are issued by a CA of this process as soon as their validation record is in ministack's Route 53;
 private ones by the fake of ACM PCA. ACM's ACME endpoints are not part of it: certificates of that origin are planted
-(`acm_seed`). Admin paths: `/_fakes/acm/seed`, `/validate`, `/renew`, `/use`, `/quotas` (`acm_core`).
+(`acm_seed`). Admin paths: `/_fakes/acm/seed`, `/validate`, `/renew`, `/use`, `/quotas`, `/pass-time` (`acm_core`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -103,7 +103,11 @@ class Acm(AcmCore):
     def describe_certificate(self, state: AcmState, request: dict[str, Any]) -> dict[str, Any]:
         """Everything about one certificate."""
         item = self.find(state, request["CertificateArn"])
-        return {"Certificate": acm_certificate.detail(item, self.now(), self.users_of(state, item))}
+        shown = acm_certificate.detail(item, self.now(), self.users_of(state, item))
+        if self.now() < item.created_at + self.record_delay:  # User Guide, "DNS validation": they take some seconds
+            for option in shown["DomainValidationOptions"] or ():
+                option.pop("ResourceRecord", None)
+        return {"Certificate": shown}
 
     def get_certificate(self, state: AcmState, request: dict[str, Any]) -> dict[str, Any]:
         """The PEM of a certificate and its chain."""

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from local_cloud.fakes import acm_requests, acm_seed, ministack_state
@@ -24,9 +25,12 @@ class AcmCore(FakeService[AcmState]):
         resolve: Callable[[str], str | None] = ministack_state.cname,
         users: References = references,
         pca: AcmPca | None = None,
+        record_delay: float = 0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.record_delay = timedelta(seconds=record_delay)
+        self._clock = self.now
         self.quotas = Quotas()
         self._pca = pca
         self._resolve = resolve
@@ -38,8 +42,9 @@ class AcmCore(FakeService[AcmState]):
         return AcmState(account, region, self.quotas)
 
     def reset(self) -> None:
-        """Forgets all certificates, and quotas that were set."""
+        """Forgets all certificates, quotas that were set, and how far the clock was put forward."""
         super().reset()
+        self.now = self._clock
         self.quotas = Quotas()
 
     def settle(self, state: AcmState) -> None:
@@ -171,6 +176,12 @@ class AcmCore(FakeService[AcmState]):
         state, item = self._named(content)
         item.seeded_users = tuple(content["in_use_by"])
         return {"in_use_by": self.users_of(state, item)}
+
+    def admin_pass_time(self, content: dict[str, float]) -> dict[str, str]:
+        """{"seconds"}: puts the clock forward, so that tokens are forgotten and requests time out; answers the time."""
+        before, ahead = self.now, timedelta(seconds=content["seconds"])
+        self.now = lambda: before() + ahead
+        return {"now": self.now().isoformat()}
 
     def admin_quotas(self, content: dict[str, int]) -> dict[str, int]:
         """{"certificates"?, "imports_per_year"?, "names"?}: sets the quotas of all accounts."""

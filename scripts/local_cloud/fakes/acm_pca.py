@@ -2,7 +2,9 @@
 
 A certificate is signed when it is ordered, and can be fetched `issue_delay` later: until then GetCertificate answers
 RequestInProgressException. CRLs and OCSP are configured, and the CRL's address goes into certificates, but neither is
-served.
+served. What AWS answers to a token that comes back with other parameters is not documented; here it is the first ARN.
+Which error says that 30 minutes have not passed since the last audit report is not documented either; here it is
+RequestInProgressException. Admin path: `/_fakes/acm-pca/pass-time`.
 """
 
 import uuid
@@ -77,6 +79,18 @@ class AcmPca(FakeService[AcmPcaState]):
         self.issue_delay = timedelta(seconds=issue_delay)
         self._put_object = put_object
         self._background = background
+        self._clock = self.now
+
+    def reset(self) -> None:
+        """Forgets the private CAs, and how far the clock was put forward."""
+        super().reset()
+        self.now = self._clock
+
+    def admin_pass_time(self, content: dict[str, float]) -> dict[str, str]:
+        """{"seconds"}: puts the clock forward: tokens are forgotten, reports may be made again; answers the time."""
+        before, ahead = self.now, timedelta(seconds=content["seconds"])
+        self.now = lambda: before() + ahead
+        return {"now": self.now().isoformat()}
 
     def new_state(self, account: str, region: str) -> AcmPcaState:
         """An account without private CAs."""

@@ -1,7 +1,7 @@
 """Target groups of the Elastic Load Balancing (version 2) fake: enough for listeners to forward to something.
 
-Source: the documentation of CreateTargetGroup, DeleteTargetGroup and RegisterTargets. Targets are never contacted: each
-registered one is healthy.
+Source: the documentation of CreateTargetGroup, DeleteTargetGroup and RegisterTargets; "Lambda functions as targets".
+Targets are never contacted: each registered one is healthy.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from local_cloud.fakes.elbv2_state import PAGES, TAGS, Region, TargetGroup, new_
 from local_cloud.fakes.service import FakeService, ServiceError
 
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,30}[A-Za-z0-9])?")
+_FUNCTION = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:[0-9]{12}:function:[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9_$-]+)?")
 
 
 class TargetGroups(FakeService[Region]):
@@ -43,7 +44,10 @@ class TargetGroups(FakeService[Region]):
 
     def register_targets(self, state: Region, request: dict[str, Any]) -> dict[str, Any]:
         group = state.target_group(request["TargetGroupArn"])
-        given = [{"Port": group.settings.get("Port")} | target for target in request["Targets"]]
+        if group.settings["TargetType"] == "lambda":
+            _check_function(group, request["Targets"])
+        port = {"Port": group.settings["Port"]} if "Port" in group.settings else {}
+        given = [port | target for target in request["Targets"]]
         group.targets += [target for target in given if target not in group.targets]
         return {}
 
@@ -58,6 +62,15 @@ class TargetGroups(FakeService[Region]):
         return {
             "TargetHealthDescriptions": [{"Target": item, "TargetHealth": {"State": "healthy"}} for item in targets]
         }
+
+
+def _check_function(group: TargetGroup, targets: list[dict[str, Any]]) -> None:
+    """One function for each target group, named by its ARN."""
+    for target in targets:
+        if not _FUNCTION.fullmatch(target["Id"]):
+            raise ServiceError("InvalidTarget", f"Target '{target['Id']}' is not the ARN of a Lambda function")
+    if len({target["Id"] for target in (*group.targets, *targets)}) > 1:
+        raise ServiceError("TooManyTargets", f"Target group '{group.arn}' can have one Lambda function")
 
 
 def _settings(request: dict[str, Any]) -> dict[str, Any]:

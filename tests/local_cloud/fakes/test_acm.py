@@ -156,6 +156,24 @@ def test_a_token_names_one_request_for_an_hour(acm: Any, fake: Acm) -> None:
     assert requested(acm, IdempotencyToken="one") != arn
 
 
+def test_validation_records_appear_after_a_while(fake: Acm, acm: Any) -> None:
+    """With a delay, a request has no validation records at first, as in AWS."""
+    fake.record_delay = timedelta(seconds=3)
+    arn = requested(acm)
+    assert "ResourceRecord" not in described(acm, arn)["DomainValidationOptions"][0]
+    fake.now.pass_time(seconds=3)
+    assert described(acm, arn)["DomainValidationOptions"][0]["ResourceRecord"]["Type"] == "CNAME"
+
+
+def test_an_admin_call_puts_the_clock_forward(acm: Any, fake: Acm) -> None:
+    """Time passes by a call, until the fake is reset: a request of then has timed out."""
+    arn = requested(acm)
+    fake.admin_pass_time({"seconds": 73 * 3600})
+    assert described(acm, arn)["Status"] == "VALIDATION_TIMED_OUT"
+    fake.reset()
+    assert described(acm, requested(acm))["CreatedAt"] == NOW
+
+
 def test_a_certificate_expires(acm: Any, fake: Acm) -> None:
     """The status becomes EXPIRED when the time has come, without any call."""
     arn = imported(acm)

@@ -81,6 +81,19 @@ def test_a_token_issues_once_in_five_minutes(pca: Any, fake: AcmPca) -> None:
     assert issued(pca, fake, arn, csr(), IdempotencyToken="one")["arn"] != first
 
 
+def test_an_admin_call_puts_the_clock_forward(pca: Any, fake: AcmPca) -> None:
+    """A token is forgotten five minutes later also where time passes by a call, until the fake is reset."""
+    arn = activated(pca, fake)
+    clock = fake.now
+    request = {"CertificateAuthorityArn": arn, "Csr": csr(), "SigningAlgorithm": "SHA256WITHECDSA", "Validity": DAY}
+    first = pca.issue_certificate(**request, IdempotencyToken="one")["CertificateArn"]
+    assert pca.issue_certificate(**request, IdempotencyToken="one")["CertificateArn"] == first
+    fake.admin_pass_time({"seconds": 300})
+    assert pca.issue_certificate(**request, IdempotencyToken="one")["CertificateArn"] != first
+    fake.reset()
+    assert fake.now() == clock()
+
+
 def seconds(time: datetime) -> int:
     """Seconds since 1970."""
     return int(time.timestamp())

@@ -142,6 +142,19 @@ class TestRulesAndTargets:
         elb.delete_target_group(TargetGroupArn=group)
         assert refusal(elb.describe_target_groups, Names=["web"]) == "TargetGroupNotFound"
 
+    def test_lambda_target_groups(self, elb: Any) -> None:
+        """A target group of type lambda needs no port, and takes one function, named by its ARN."""
+        group = elb.create_target_group(Name="answer", TargetType="lambda")["TargetGroups"][0]["TargetGroupArn"]
+        function = f"arn:aws:lambda:{REGION}:111122223333:function:answer"
+        for wrong in ("answer", "i-1", function.replace("lambda", "sqs")):
+            assert refusal(elb.register_targets, TargetGroupArn=group, Targets=[{"Id": wrong}]) == "InvalidTarget"
+        elb.register_targets(TargetGroupArn=group, Targets=[{"Id": function}])
+        elb.register_targets(TargetGroupArn=group, Targets=[{"Id": function}])
+        other = [{"Id": f"{function}-2"}]
+        assert refusal(elb.register_targets, TargetGroupArn=group, Targets=other) == "TooManyTargets"
+        (health,) = elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
+        assert health["Target"] == {"Id": function}
+
 
 class TestPolicies:
     @pytest.mark.parametrize(

@@ -35,7 +35,18 @@ RATES: dict[tuple[str, str], float] = {
     ("acm", "DescribeCertificate"): 10,
     ("acm", "GetCertificate"): 10,
     ("acm", "ListTagsForCertificate"): 10,
+    ("acm", "RequestCertificate"): 5,
+    ("acm", "ExportCertificate"): 10,
     ("acm-pca", "GetCertificateAuthorityCertificate"): 5,
+    ("acm-pca", "DescribeCertificateAuthority"): 20,
+    ("acm-pca", "IssueCertificate"): 25,
+    ("acm-pca", "GetCertificate"): 75,
+    ("acm-pca", "RevokeCertificate"): 20,
+    ("route53", "ChangeResourceRecordSets"): 5,  # Route 53: 10 a second for all operations of an account together
+    ("route53", "GetChange"): 5,
+    ("route53", "ListHostedZones"): 5,
+    ("route53", "ListHostedZonesByName"): 5,
+    ("route53", "ListResourceRecordSets"): 5,
     ("securityhub", "BatchImportFindings"): 10,
 }
 SHARE = 0.8
@@ -101,10 +112,14 @@ MISSING = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NotFoundExcep
 
 
 class Clients:
-    """Makes clients from one boto3 session: `clients("acm")`, `clients("acm", "us-east-1")`; each is made once."""
+    """Makes clients from one boto3 session: `clients("acm")`, `clients("acm", "us-east-1")`; each is made once.
 
-    def __init__(self, session: boto3.Session, region: str | None = None) -> None:
+    `attempts` is how often a client sends one request at most. What must not arrive late is sent once.
+    """
+
+    def __init__(self, session: boto3.Session, region: str | None = None, *, attempts: int = 7) -> None:
         self.session = session
+        self._attempts = attempts
         self.region = region or session.region_name
         self._made: dict[tuple[str, str | None], Any] = {}
         self._lock = threading.Lock()  # boto3 sessions are not thread-safe while they make clients
@@ -120,7 +135,7 @@ class Clients:
         from botocore.config import Config
 
         config = Config(
-            retries={"mode": "adaptive", "max_attempts": 6},
+            retries={"mode": "adaptive", "total_max_attempts": self._attempts},
             connect_timeout=5,
             read_timeout=30,
             max_pool_connections=16,

@@ -17,7 +17,6 @@ from botocore.exceptions import ClientError
 from perennial.clients import meant
 from perennial.deployment import Deployment
 from perennial.inventory.records import Due, DueKind
-from perennial.inventory.versions import version_reference
 from perennial.issuance import SILENCE
 from perennial.manifest import Scope
 from perennial.scanners.interface import GLOBAL
@@ -157,9 +156,8 @@ def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
 def _start_issuance(deployment: Deployment, due: Due, now: datetime) -> str:
     """Start the issuance of a version, or start it again where it died. The version is looked at again after a while,
     in case that the workflow dies before its first step."""
-    reference = version_reference(due.pk, due.sk)
-    name = "issue-" + hashlib.sha256(f"{reference}#{due.due_at}".encode()).hexdigest()[:40]
-    _start(deployment, deployment.named("PERENNIAL_ISSUANCE_ARN"), name, {"version": reference})
+    name = "issue-" + hashlib.sha256(f"{due.version}#{due.due_at}".encode()).hexdigest()[:40]
+    _start(deployment, deployment.named("PERENNIAL_ISSUANCE_ARN"), name, {"version": due.version})
     deployment.inventory.issuance_started(due, now + SILENCE)
     return name
 

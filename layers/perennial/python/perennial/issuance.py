@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from perennial.certificate_request import CertificateRequest
     from perennial.deployment import Deployment
     from perennial.issuers.interface import Issuer, Outcome
+    from perennial.key_store import KeyStore
+    from perennial.policy import Subject
 
 MANAGED = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is moved by the tick
@@ -64,10 +66,12 @@ def request(deployment: Deployment, managed: str, wanted: CertificateRequest, no
 
     Raises: InvalidInput, PolicyViolated with every violation, ConcurrentChange.
     """
+    from perennial import policy
+
     if not MANAGED.fullmatch(managed):
         raise InvalidInput(f"{managed[:100]!r} cannot name a managed certificate; use a-z, 0-9, dots and hyphens")
     profile = profile_of(deployment, wanted)
-    _allowed(deployment, wanted, profile, now)
+    policy.require(_subject(deployment, wanted, profile, now))
     with meant("keeping a request"):
         return deployment.inventory.request_version(managed, wanted, profile.issuer, now)
 
@@ -84,11 +88,11 @@ def profile_of(deployment: Deployment, wanted: CertificateRequest) -> Profile:
     return profiles[wanted.profile]
 
 
-def _allowed(deployment: Deployment, wanted: CertificateRequest, profile: Profile, now: datetime) -> None:
+def _subject(deployment: Deployment, wanted: CertificateRequest, profile: Profile, now: datetime) -> Subject:
     from perennial import policy
 
     settings = deployment.settings
-    policy.require(policy.subject(wanted, profile, settings.issuers[profile.issuer], settings.policy, now))
+    return policy.subject(wanted, profile, settings.issuers[profile.issuer], settings.policy, now)
 
 
 # --- prepare ---
@@ -97,13 +101,16 @@ def _allowed(deployment: Deployment, wanted: CertificateRequest, profile: Profil
 @meant("issuance: prepare")
 def prepare(deployment: Deployment, reference: str, now: datetime) -> Step:
     """Judge the request as the rules are now, make and store the key, and keep the CSR."""
+    from perennial import policy
+
     record = deployment.inventory.version(reference)
     if record.state.ended:
         return Step(next="clean", doing="removing what is still shown")
     if record.state is VersionState.REQUESTED:
         profile = profile_of(deployment, record.request)
-        _allowed(deployment, record.request, profile, now)
-        record = _with_key(deployment, record, profile)
+        subject = _subject(deployment, record.request, profile, now)
+        policy.require(subject)
+        record = replace(_with_key(deployment, record, profile), validity_days=policy.days(subject))
         record = replace(record, state=VersionState.PREPARED)
     deployment.inventory.save_version(replace(record, reason="", message=""), now + SILENCE)
     return Step(next="store" if record.state is VersionState.RECEIVED else "advance", doing="asking the issuer")
@@ -111,22 +118,33 @@ def prepare(deployment: Deployment, reference: str, now: datetime) -> Step:
 
 def _with_key(deployment: Deployment, record: VersionRecord, profile: Profile) -> VersionRecord:
     """The version with its CSR. The key is stored before the CSR is kept, and so before anyone can be asked for it."""
-    from perennial import key_store, signing_request
+    from perennial import keys, kms_keys, signing_request
 
-    key = record.request.key or profile.keys[0]
+    key, names = record.request.key or profile.keys[0], record.request.names
     if profile.key_home is KeyHome.ISSUER:
         return replace(record, key=key)
     if profile.key_home is KeyHome.REQUESTER:
         sent = signing_request.read(record.request.csr)
         return replace(record, key=sent.key, csr=sent.der)
     if profile.key_home is KeyHome.KMS:
-        held = key_store.kms_key(deployment, record.managed, record.ask, key)
-        csr = signing_request.make_with(held.public_key, held.sign, key, record.request.names)
-        return replace(record, key=key, csr=csr, secret=held.arn)
-    store = key_store.of(deployment)
-    stored = store.key_for(record.managed, record.ask, key, reuse=not profile.rotate_key and record.number > 1)
-    csr = signing_request.make(stored.private_key, record.request.names)
-    return replace(record, key=key, csr=csr, secret=stored.arn, secret_version=stored.version)
+        ask = record.ask if profile.rotate_key else ""
+        held = kms_keys.key_for(deployment.clients("kms"), record.managed, ask, key, tags={})
+        csr = signing_request.make_with(held.public_key, held.sign, key, names)
+        return replace(record, key=key, csr=csr, key_arn=held.arn)
+    store = _key_store(deployment)
+    if profile.rotate_key or record.number == 1:
+        stored = store.key_for(record.managed, record.ask, key)
+    else:
+        stored = store.reuse(record.managed, record.ask)
+    csr = signing_request.make(stored.private_key, names)
+    word = keys.word(stored.private_key.public_key())
+    return replace(record, key=word, csr=csr, secret=stored.arn, secret_version=stored.version)
+
+
+def _key_store(deployment: Deployment) -> KeyStore:
+    from perennial.key_store import KeyStore
+
+    return KeyStore(deployment.clients("secretsmanager"), key_id=deployment.named("PERENNIAL_KEY_ID"), tags={})
 
 
 # --- advance ---
@@ -179,7 +197,7 @@ def ask_of(deployment: Deployment, record: VersionRecord) -> Ask:
         csr=record.csr,
         key=record.key,
         profile=profile,
-        validity_days=record.request.validity_days or profile.validity_days,
+        validity_days=record.validity_days,
         replaces=_replaced(deployment, record),
     )
 
@@ -302,7 +320,7 @@ def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None
         key=record.key,
         profile=profile,
         issuer=settings,
-        validity_days=record.request.validity_days or profile.validity_days,
+        validity_days=record.validity_days,
         roots=_roots(deployment, settings),
         now=now,
     )
@@ -350,7 +368,6 @@ def _revoke(deployment: Deployment, record: VersionRecord, settings: IssuerSetti
 
 def _completed(deployment: Deployment, record: VersionRecord) -> VersionRecord:
     """The version with its secret version; one whose key the issuer keeps has none."""
-    from perennial import key_store
     from perennial.issuers import issuer
 
     profile = profile_of(deployment, record.request)
@@ -362,8 +379,9 @@ def _completed(deployment: Deployment, record: VersionRecord) -> VersionRecord:
         key_pem = made.export(record.arn)
     else:
         key_pem = ""
-    stored = key_store.of(deployment).complete(
-        record.managed, record.ask, record.chain, key_pem=key_pem, with_key=profile.key_home is KeyHome.SECRET
+    with_key = profile.key_home in (KeyHome.SECRET, KeyHome.ISSUER)
+    stored = _key_store(deployment).complete(
+        record.managed, record.ask, record.chain, key_pem=key_pem, with_key=with_key
     )
     return replace(record, secret=stored.arn, secret_version=stored.version)
 
@@ -403,7 +421,7 @@ def postpone(deployment: Deployment, reference: str, error: PerennialError, now:
 
 
 def _pause(attempts: int) -> timedelta:
-    return min(FIRST_PAUSE * 2 ** min(attempts, 20), LONGEST_PAUSE)
+    return min(timedelta(minutes=1 << min(attempts, 20)), LONGEST_PAUSE)
 
 
 def _next_try(text: str, at: datetime) -> str:

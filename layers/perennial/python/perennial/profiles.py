@@ -50,7 +50,7 @@ class AcmeIssuer:
     directory: str  # https URL; http only on loopback
     public: bool = True  # its certificates are publicly trusted: the Baseline Requirements apply
     contacts: tuple[str, ...] = ()  # "mailto:…"
-    eab_secret: str = ""  # name or ARN of a secret {"kid", "hmac_key"} (RFC 8555 7.3.4)  # noqa: S105 - a name
+    eab_secret: str = ""  # name or ARN of a secret {"kid", "hmac_key"} (RFC 8555 7.3.4)
     challenge: ChallengeKind = ChallengeKind.DNS
     issuer_domain: str = ""  # dns-persist-01: the CA's issuer-domain-name
     origins: tuple[str, ...] = ()  # https://host[:port] that its URLs may have, besides the directory's own

@@ -8,18 +8,21 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
+from perennial import issuance_settings
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
+from perennial.profiles import Issuer, Profile, Solvers
+from perennial.profiles import Organisation as Policy
+from perennial.settings_table import Table, shown
 
 ACCOUNT = re.compile(r"[0-9]{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 HOST_PORT = re.compile(r"(?P<host>[A-Za-z0-9_.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:(?P<port>[0-9]{1,5}))?")
 MAX_FILE_BYTES = 1_000_000
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,10 @@ class Settings:
     ownership: Ownership = field(default_factory=Ownership)
     checks: Organisation = field(default_factory=Organisation)
     findings: Publishing = field(default_factory=Publishing)
+    issuers: Mapping[str, Issuer] = field(default_factory=dict)  # by name
+    profiles: Mapping[str, Profile] = field(default_factory=dict)  # by name
+    solvers: Solvers = field(default_factory=Solvers)
+    policy: Policy = field(default_factory=Policy)
 
 
 def load(text: str) -> Settings:
@@ -89,19 +96,25 @@ def parse(document: Mapping[str, Any]) -> Settings:
     """
     problems: list[str] = []
     settings = Settings(
-        discovery=_discovery(_Table(document, "discovery", problems)),
-        ownership=_ownership(_Table(document, "ownership", problems)),
-        checks=_organisation(_Table(document, "checks", problems)),
-        findings=_publishing(_Table(document, "findings", problems)),
+        discovery=_discovery(Table(document, "discovery", problems)),
+        ownership=_ownership(Table(document, "ownership", problems)),
+        checks=_organisation(Table(document, "checks", problems)),
+        findings=_publishing(Table(document, "findings", problems)),
+        issuers=issuance_settings.issuers(Table(document, "issuers", problems)),
+        profiles=issuance_settings.profiles(Table(document, "profiles", problems)),
+        solvers=issuance_settings.solvers(Table(document, "solvers", problems)),
+        policy=issuance_settings.organisation(Table(document, "policy", problems)),
     )
-    known = ("discovery", "ownership", "checks", "findings")
-    problems += [f"{_shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]
+    known = tuple(each.name for each in fields(Settings))
+    problems += [f"{shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]
+    named = frozenset(document["issuers"]) if isinstance(document.get("issuers"), Mapping) else frozenset()
+    problems += issuance_settings.misfits(settings.profiles, settings.issuers, settings.policy, named)
     if problems:
         raise InvalidConfiguration("\n".join(sorted(problems)))
     return settings
 
 
-def _discovery(table: _Table) -> Discovery:
+def _discovery(table: Table) -> Discovery:
     default = Discovery()
     accounts = table.take("accounts", "self", _accounts, '"self", "organization" or a list of 12-digit account ids')
     return table.done(
@@ -128,7 +141,7 @@ def _accounts(value: Any) -> str | tuple[str, ...] | None:
     return None
 
 
-def _ownership(table: _Table) -> Ownership:
+def _ownership(table: Table) -> Ownership:
     default = Ownership()
     return table.done(
         lambda: Ownership(
@@ -139,7 +152,7 @@ def _ownership(table: _Table) -> Ownership:
     )
 
 
-def _organisation(table: _Table) -> Organisation:
+def _organisation(table: Table) -> Organisation:
     default = Organisation()
     days = table.take(
         "expiry_days", list(default.expiry_days), _falling, "three falling numbers of days, as [30, 14, 7]"
@@ -159,7 +172,7 @@ def _falling(value: Any) -> tuple[int, ...] | None:
     return None
 
 
-def _publishing(table: _Table) -> Publishing:
+def _publishing(table: Table) -> Publishing:
     default = Publishing()
     severities = re.compile("critical|high|medium|low|informational")
     return table.done(
@@ -168,78 +181,3 @@ def _publishing(table: _Table) -> Publishing:
             notify_from=table.text("notify_from", default.notify_from, severities),
         )
     )
-
-
-def _shown(value: Any) -> str:
-    """What was found, on one line. Plain words as they are; numbers that Python refuses to write out by their kind."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,80}", value):
-        return value
-    try:
-        return repr(str(value)[:80])
-    except (ValueError, RecursionError):
-        return f"this {type(value).__name__}"
-
-
-class _Table:
-    """One table of the document: takes fields, collects problems, and reports what nobody took."""
-
-    def __init__(self, document: Mapping[str, Any], name: str, problems: list[str]) -> None:
-        value = document.get(name, {})
-        self._name = name
-        self._problems = problems
-        self._left: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {}
-        self._known: list[str] = []
-        if not isinstance(value, Mapping):
-            problems.append(f"{name}: {_shown(value)} is not a table")
-
-    def take(self, key: str, default: Any, convert: Callable[[Any], T | None], accepted: str) -> T | None:
-        self._known.append(key)
-        value = self._left.pop(key, default)
-        converted = convert(value)
-        if converted is None:
-            self._problems.append(f"{self._name}.{key}: {_shown(value)} is not {accepted}")
-        return converted
-
-    def done(self, build: Callable[[], T]) -> T:
-        built = build()
-        known = ", ".join(self._known)
-        self._problems += [f"{self._name}.{_shown(key)}: not known; there are {known}" for key in self._left]
-        return built
-
-    def text(self, key: str, default: str, pattern: re.Pattern[str]) -> str:
-        accepted = f"a text like {pattern.pattern}"
-        taken = self.take(key, default, lambda v: v if isinstance(v, str) and pattern.fullmatch(v) else None, accepted)
-        return default if taken is None else taken
-
-    def texts(self, key: str, default: tuple[str, ...], pattern: re.Pattern[str], every: str = "") -> tuple[str, ...]:
-        """A list of texts; the word `every`, where there is one, stands for ()."""
-
-        def convert(value: Any) -> tuple[str, ...] | None:
-            if every and value == every:
-                return ()
-            fits = isinstance(value, list | tuple) and all(isinstance(v, str) and pattern.fullmatch(v) for v in value)
-            return tuple(value) if fits else None
-
-        accepted = f"a list of texts like {pattern.pattern}" + (f' or "{every}"' if every else "")
-        taken = self.take(key, default, convert, accepted)
-        return default if taken is None else taken
-
-    def mapping(self, key: str, pattern: re.Pattern[str]) -> Mapping[str, str]:
-        def convert(value: Any) -> dict[str, str] | None:
-            fits = isinstance(value, Mapping) and all(
-                pattern.fullmatch(k) and isinstance(v, str) for k, v in value.items()
-            )
-            return dict(value) if fits else None
-
-        return self.take(key, {}, convert, f"a table from texts like {pattern.pattern} to texts") or {}
-
-    def number(self, key: str, default: int, least: int, most: int) -> int:
-        def convert(value: Any) -> int | None:
-            return value if type(value) is int and least <= value <= most else None
-
-        taken = self.take(key, default, convert, f"a whole number from {least} to {most}")
-        return default if taken is None else taken
-
-    def flag(self, key: str, default: bool) -> bool:
-        taken = self.take(key, default, lambda v: v if isinstance(v, bool) else None, "true or false")
-        return default if taken is None else taken

@@ -13,7 +13,7 @@ from perennial.certificate_request import CertificateRequest
 from perennial.errors import ConcurrentChange, InvalidInput, NotFound
 from perennial.inventory.records import DueKind, VersionState
 from perennial.inventory.store import Inventory
-from perennial.inventory.versions import parsed, version_reference
+from perennial.inventory.versions import parsed
 from perennial.solvers.interface import Challenge, Shown
 
 HOUR = timedelta(hours=1)
@@ -31,7 +31,7 @@ def test_request_is_version_one_and_due_at_once(inventory: Inventory) -> None:
     assert (made.reference, made.state, made.revision, made.request) == ("shop/1", VersionState.REQUESTED, 1, REQUEST)
     assert inventory.version("shop/1") == made
     (due,) = inventory.due(DueKind.ISSUE, NOW, 10)
-    assert version_reference(due.pk, due.sk) == "shop/1"
+    assert due.version == "shop/1"
 
 
 def test_versions_count_up(inventory: Inventory) -> None:
@@ -50,6 +50,7 @@ def test_everything_is_read_back(inventory: Inventory) -> None:
         inventory.request_version("shop", REQUEST, "letsencrypt", NOW),
         state=VersionState.ISSUED,
         key="EC-256",
+        validity_days=90,
         csr=b"\x30\x01\x00",
         order='{"phase":"poll"}',
         challenges=(Challenge(shown=Shown.TXT, where="_acme-challenge.x", value='a"b', name="x", stays=True),),

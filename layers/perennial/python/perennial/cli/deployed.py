@@ -11,9 +11,11 @@ from perennial.clients import Clients
 from perennial.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from perennial.deployment import Deployment
     from perennial.inventory.store import Inventory
 
-PARAMETER = "/perennial/table"  # SSM parameter that the stack writes
+PARAMETER = "/perennial/table"  # SSM parameters that the stack writes
+SETTINGS = "/perennial/settings"  # bucket/key
 _NONE = (
     "there is no deployment of Perennial in {region} ({reason}); name another --region or --profile. "
     "perennial scan works without one"
@@ -25,24 +27,46 @@ def inventory(table_name: str | None, profile: str | None, region: str | None) -
 
     Raises: InvalidInput when there is none; ClientError, BotoCoreError when it may not be asked for.
     """
-    from perennial.inventory.store import Inventory
+    return _inventory(_clients(profile, region), table_name)
 
+
+def deployment(table_name: str | None, profile: str | None, region: str | None) -> Deployment:
+    """The deployment itself, with the caller's own permissions: its inventory and its settings.
+
+    Raises: InvalidInput when there is none; ClientError, BotoCoreError when it may not be asked for.
+    """
+    from perennial.deployment import Deployment
+
+    clients = _clients(profile, region)
+    bucket, _, key = _parameter(clients, SETTINGS).partition("/")
+    found = Deployment({"PERENNIAL_SETTINGS_BUCKET": bucket, "PERENNIAL_SETTINGS_KEY": key})
+    found.__dict__.update(clients=clients, inventory=_inventory(clients, table_name))
+    return found
+
+
+def _clients(profile: str | None, region: str | None) -> Clients:
     clients = clients_of(profile, region)
     if clients.region is None:
         raise InvalidInput("no region: name the deployment's with --region eu-west-1")
-    name = table_name or _table(clients)
+    return clients
+
+
+def _inventory(clients: Clients, table_name: str | None) -> Inventory:
+    from perennial.inventory.store import Inventory
+
+    name = table_name or _parameter(clients, PARAMETER)
     _exists(clients, name)
     credentials = clients.session.get_credentials()
     return Inventory(name, region=clients.region, credentials=credentials and credentials.get_frozen_credentials())
 
 
-def _table(clients: Clients) -> str:
+def _parameter(clients: Clients, name: str) -> str:
     try:
-        return str(clients("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"])
+        return str(clients("ssm").get_parameter(Name=name)["Parameter"]["Value"])
     except ClientError as error:
         if error.response["Error"]["Code"] != "ParameterNotFound":
             raise
-        reason = f"no parameter {PARAMETER}"
+        reason = f"no parameter {name}"
         raise InvalidInput(_NONE.format(region=clients.region, reason=reason)) from error
 
 

@@ -16,7 +16,10 @@ from perennial.errors import NotFound
 if TYPE_CHECKING:
     from perennial.certificate import Certificate
     from perennial.inventory.records import VersionRecord
+    from perennial.inventory.store import Inventory
 
+MAX_CSR = 32_768  # bytes
+PAUSE = 2.0  # seconds between two looks
 _COLUMNS = (
     "managed",
     "version",
@@ -87,6 +90,77 @@ def show(name: str, output: str, table_name: str | None, profile: str | None, re
     for record in records:
         for line in _text(record):
             print(line)
+
+
+@managed.command(
+    epilog=options.example(
+        "perennial managed request shop --certificate-profile web --owner shop-team --name shop.example.com --wait",
+        "perennial managed request mtls --certificate-profile private --owner core --name api.core.internal --days 30",
+        "perennial managed request hsm --certificate-profile own-key --owner core --name x.example.com --csr x.csr",
+    )
+)
+@click.argument("managed_name", metavar="MANAGED")
+@click.option("--name", "names", multiple=True, required=True, help="A DNS name or IP address; may be repeated.")
+@click.option("--certificate-profile", required=True, help="A profile of perennial.toml.")
+@click.option("--owner", required=True, help="Whose certificate it is: an owner of [policy.owners].")
+@click.option("--key", default="", help="The key's type, as EC-256.  [default: the profile's first]")
+@click.option("--days", type=click.IntRange(1, 3_650), default=None, help="Validity.  [default: the profile's]")
+@click.option("--csr", type=click.File("rb"), help="A CSR (PEM or DER), where you keep the key.")
+@click.option("--wait", is_flag=True, help="Wait until it is issued or has failed.")
+@options.session
+def request(
+    managed_name: str,
+    names: tuple[str, ...],
+    certificate_profile: str,
+    owner: str,
+    key: str,
+    days: int | None,
+    csr: Any,
+    wait: bool,
+    table_name: str | None,
+    profile: str | None,
+    region: str | None,
+) -> int:
+    """Request a certificate, as the next version of the managed certificate MANAGED.
+
+    Everything that is not allowed is said at once, with what would be. The tick starts the issuance within a minute.
+    """
+    from datetime import UTC, datetime
+
+    from perennial import issuance
+    from perennial.certificate_request import CertificateRequest
+    from perennial.cli.deployed import deployment
+    from perennial.names import canonical
+
+    wanted = CertificateRequest(
+        names=tuple(map(canonical, names)),
+        profile=certificate_profile,
+        owner=owner,
+        key=key,
+        validity_days=days or 0,
+        csr=csr.read(MAX_CSR + 1) if csr else b"",
+    )
+    found = deployment(table_name, profile, region)
+    record = issuance.request(found, managed_name, wanted, datetime.now(UTC))
+    if wait:
+        return _wait(found.inventory, record)
+    click.echo(f"Requested version {record.number}. How it goes on: perennial managed show {managed_name}", err=True)
+    return 0
+
+
+def _wait(inventory: Inventory, record: VersionRecord) -> int:
+    """Say what changes until the version has ended. Returns the exit code."""
+    import time
+
+    told = ""
+    while not record.state.ended:
+        if told != (told := f"{record.state}{f': {record.message}' if record.message else ''}"):
+            click.echo(plain(told), err=True)
+        time.sleep(PAUSE)
+        record = inventory.version(record.reference)
+    for line in _text(record):
+        print(line)
+    return 0 if record.fingerprint or record.arn else 2
 
 
 def _print(output: str, rows: Iterable[dict[str, Any]]) -> None:

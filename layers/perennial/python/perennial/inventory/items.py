@@ -132,6 +132,7 @@ class Item(Model):
     revision = NumberAttribute(null=True)  # counts the writes: who writes names the one that was read
     request = _text()  # JSON
     ask = _text()
+    days = NumberAttribute(null=True)
     csr = BinaryAttribute(null=True, legacy_encoding=False)
     order = _text()  # what its issuer alone reads
     challenges = _text()  # JSON
@@ -139,6 +140,7 @@ class Item(Model):
     chain = _text()  # PEM, the leaf first
     secret = _text()  # ARN of the secret that holds the key: a reference
     secret_version = _text()
+    key_arn = _text()  # of a key in KMS
     arn = _text()  # of the certificate in ACM or ACM PCA
     content = _text()  # of an http-01 challenge
 

@@ -123,6 +123,11 @@ class Due:
     sk: str
     due_at: str
 
+    @property
+    def version(self) -> str:
+        """The reference of the version that it concerns."""
+        return f"{self.pk.removeprefix('MANAGED#')}/{int(self.sk.removeprefix('VERSION#'))}"
+
 
 class VersionState(StrEnum):
     """How far a version is."""
@@ -156,6 +161,7 @@ class VersionRecord:
     requested_at: datetime
     revision: int = 0
     key: str = ""  # key type
+    validity_days: int = 0  # that are asked for
     csr: bytes = b""
     order: str = ""
     challenges: tuple[Challenge, ...] = ()
@@ -163,8 +169,9 @@ class VersionRecord:
     visible: bool = False
     chain: tuple[bytes, ...] = ()  # DER, the leaf first
     arn: str = ""
-    secret: str = ""
+    secret: str = ""  # ARN of the secret that holds the key and the certificate
     secret_version: str = ""
+    key_arn: str = ""  # of a key that KMS holds
     fingerprint: str = ""
     issued_at: datetime | None = None
     attempts: int = 0  # that ended in something worth trying again

@@ -120,11 +120,6 @@ def parsed(reference: str) -> tuple[str, int]:
     return managed, int(number)
 
 
-def version_reference(pk: str, sk: str) -> str:
-    """The reference of a version by its keys in the table."""
-    return f"{pk.removeprefix('MANAGED#')}/{int(sk.removeprefix(VERSION))}"
-
-
 def _managed_key(managed: str) -> str:
     return f"MANAGED#{managed}"
 
@@ -147,6 +142,7 @@ def _item(record: VersionRecord, revision: int) -> Item:
         attempted_at=stamp(record.requested_at),
         completed_at=stamp(record.issued_at) if record.issued_at else None,
         key=record.key or None,
+        days=record.validity_days or None,
         csr=record.csr or None,
         order=record.order or None,
         challenges=_challenges_text(record.challenges),
@@ -155,6 +151,7 @@ def _item(record: VersionRecord, revision: int) -> Item:
         arn=record.arn or None,
         secret=record.secret or None,
         secret_version=record.secret_version or None,
+        key_arn=record.key_arn or None,
         fingerprint=record.fingerprint or None,
         attempts=record.attempts,
         reason=record.reason or None,
@@ -179,6 +176,7 @@ def _record(item: Item) -> VersionRecord:
         requested_at=time_of(item.attempted_at),
         revision=int(item.revision),
         key=item.key or "",
+        validity_days=int(item.days or 0),
         csr=item.csr or b"",
         order=item.order or "",
         challenges=_challenges(item.challenges),
@@ -188,6 +186,7 @@ def _record(item: Item) -> VersionRecord:
         arn=item.arn or "",
         secret=item.secret or "",
         secret_version=item.secret_version or "",
+        key_arn=item.key_arn or "",
         fingerprint=item.fingerprint or "",
         issued_at=conversion.time(item.completed_at),
         attempts=int(item.attempts or 0),

@@ -1,0 +1,48 @@
+"""Every kind of issuer: one file each, one line here. A module has `issuer(settings, deployment)`, which makes it, and
+`ACTIONS`, the IAM actions that it needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perennial import profiles
+from perennial.issuers.interface import Issuer
+
+if TYPE_CHECKING:
+    from perennial.deployment import Deployment
+
+_MODULES = (
+    "acm",
+    "acm_pca",
+    "acme",
+)
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds of issuers, as `[issuers.<name>] kind` names them, without loading them."""
+    return _MODULES
+
+
+def issuer(settings: profiles.Issuer, deployment: Deployment) -> Issuer:
+    """The issuer that a deployment's settings describe.
+
+    Raises: InvalidConfiguration.
+    """
+    from importlib import import_module
+
+    from perennial.errors import InvalidConfiguration
+
+    if settings.kind not in _MODULES:
+        raise InvalidConfiguration(
+            f"issuers.{settings.name}: {settings.kind[:60]!r} is not a kind of issuer; there are {', '.join(_MODULES)}"
+        )
+    made: Issuer = import_module(f"perennial.issuers.{settings.kind}").issuer(settings, deployment)
+    return made
+
+
+def actions(kind: str) -> tuple[str, ...]:
+    """The IAM actions that a kind of issuer needs."""
+    from importlib import import_module
+
+    found: tuple[str, ...] = import_module(f"perennial.issuers.{kind}").ACTIONS
+    return found

@@ -1,0 +1,325 @@
+"""The steps of one ACME order (RFC 8555 7.4): from what is kept of it as far as it goes without waiting.
+
+    new ► ordered ► challenged ► (shown by the caller) ► answered ► finalized ► issued
+
+n names take 2n + 7 requests with a warm account: directory, nonce, newOrder, n authorizations, n challenges, one look
+at the order, finalize, one look more, and the certificate. The order is looked at, never each authorization: those are
+read again only to say why it failed.
+
+The order is kept once the challenges are answered, and not after each of them: answering one again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from perennial.errors import InvalidConfiguration, InvalidReply, PerennialError, ServiceRefused, Unavailable
+from perennial.issuers import acme_challenge, acme_problem
+from perennial.issuers.acme_account import refused, thumbprint
+from perennial.issuers.acme_chain import MAX_ALTERNATES, certificate_id, ends_at, read_chain
+from perennial.issuers.acme_network import PEM_CHAIN, Network, Reply, Signer
+from perennial.issuers.acme_order import MAX_NAMES, Authorization, Order, Phase, started_again, write
+from perennial.issuers.acme_problem import Problem
+from perennial.issuers.acme_reading import Fields, bounded
+from perennial.issuers.interface import Ask, Issued, Keep, Later, Outcome, Present
+
+MAX_ATTEMPTS = 3  # orders that may expire, before the reason is asked for
+MAX_POLLS = 60  # looks at an order in one phase
+ANSWERED_SECONDS = 3.0  # what a validation usually takes
+MAX_DEFAULT_SECONDS = 60.0
+MAX_WAIT_SECONDS = 300.0
+STATUSES = ("pending", "ready", "processing", "valid", "invalid")  # of an order (RFC 8555 7.1.6)
+_NOT_REPLACED = ("alreadyReplaced", "malformed", "unauthorized", "409", "404")  # refusals that may be about `replaces`
+
+
+class Steps:
+    """One step of one order. Methods return None where the CA does not have the order any more."""
+
+    def __init__(self, network: Network, account: Signer, ask: Ask, order: Order, now: datetime, keep: Keep) -> None:
+        self._network = network
+        self._settings = network.settings
+        self._account = account
+        self._thumbprint = thumbprint(account.key)
+        self._ask = ask
+        self._order = order
+        self._now = now
+        self._tell = keep
+
+    def go(self, presented: bool) -> Outcome:
+        """As far as it goes; `presented` says that the order's challenges are shown.
+
+        Raises: PerennialError.
+        """
+        outcome = None
+        if self._order.phase is Phase.NEW or self._order.account == self._account.url:
+            outcome = self._go(presented)
+        while outcome is None:
+            self._start_again()
+            outcome = self._go(presented=False)
+        return outcome
+
+    def _go(self, presented: bool) -> Outcome | None:
+        phase = self._order.phase
+        if phase is Phase.NEW:
+            return self._request()
+        if phase is Phase.ORDERED:
+            return self._read_authorizations()
+        if phase is Phase.CHALLENGED:
+            return self._answer() if presented and self._same_key() else self._present()
+        if phase is Phase.ISSUED:
+            return self._fetch()
+        return self._look()
+
+    def _start_again(self) -> None:
+        if self._order.attempts + 1 >= MAX_ATTEMPTS:
+            raise ServiceRefused(
+                f"{self._settings.name}: {MAX_ATTEMPTS} orders expired before they were done; check how long "
+                f"challenges take to be seen, then request again"
+            )
+        self._order = started_again(self._order)
+        self._keep()
+
+    def _keep(self, **changed: Any) -> None:
+        """Change the order, and have it kept with the latest nonce."""
+        network = self._network
+        self._order = replace(self._order, directory=network.known_directory, nonce=network.nonce, **changed)
+        self._tell(write(self._order))
+
+    def _post(self, url: str, what: str, payload: bytes = b"", *tolerate: str) -> Reply:
+        return self._network.post(url, payload, self._account, what, tolerate=tolerate)
+
+    # newOrder
+
+    def _request(self) -> Outcome | None:
+        reply = self._new_order()
+        fields = reply.read()
+        self._keep(
+            phase=Phase.ORDERED,
+            account=self._account.url,
+            thumbprint=self._thumbprint,
+            url=reply.location,
+            finalize=fields.url("finalize"),
+            pages=fields.urls("authorizations", MAX_NAMES),
+        )
+        if fields.one_of("status", STATUSES) != "pending":
+            return self._went_on(fields, reply)
+        return self._read_authorizations()
+
+    def _new_order(self) -> Reply:
+        """newOrder, with what is replaced (RFC 9773 5); without it where the CA does not want to hear that."""
+        url, wished, replaced = self._network.directory.new_order, self._wished(), self._replaced()
+        if replaced:
+            body = _json(wished | {"replaces": replaced})
+            reply = self._post(url, "newOrder", body, *_NOT_REPLACED)
+            if reply.problem is None:
+                return reply
+            self._order = replace(self._order, without_replaces=True)
+        reply = self._post(url, "newOrder", _json(wished), "unauthorized")
+        if reply.problem is not None:
+            raise refused(reply)
+        return reply
+
+    def _wished(self) -> dict[str, Any]:
+        wished: dict[str, Any] = {"identifiers": acme_challenge.identifiers(self._ask.names)}
+        profile, offered = self._ask.profile.acme_profile, self._network.directory.profiles
+        if profile and profile not in offered:
+            raise InvalidConfiguration(
+                f"profiles.{self._ask.profile.name}.acme_profile is {profile!r}; {self._settings.name} offers "
+                f"{', '.join(offered) or 'no profiles'}"
+            )
+        return wished | {"profile": profile} if profile else wished
+
+    def _replaced(self) -> str:
+        old = self._ask.replaces
+        if old is None or self._order.without_replaces or not self._network.directory.renewal_info:
+            return ""
+        return certificate_id(old)
+
+    # Authorizations and challenges
+
+    def _read_authorizations(self) -> Outcome | None:
+        """Read all authorizations; those that are valid already need nothing."""
+        waiting: list[Authorization] = []
+        failed: list[Problem] = []
+        for url in self._order.pages:
+            reply = self._post(url, "authorization", b"", "404")
+            if reply.problem is not None:
+                return None
+            fields = reply.read()
+            status = fields.one_of("status", acme_challenge.STATUSES)
+            if status == "pending":
+                name = acme_challenge.named(fields, self._ask.names)
+                waiting.append(acme_challenge.chosen(fields, url, name, self._settings, self._account.url))
+            elif status == "invalid":
+                failed.append(_seen(fields))
+            elif status != "valid":
+                return None
+        if failed:
+            raise acme_problem.validation_failed(failed, self._doing)
+        self._keep(phase=Phase.CHALLENGED if waiting else Phase.ANSWERED, authorizations=tuple(waiting), polls=0)
+        return self._present() if waiting else self._look()
+
+    def _present(self) -> Outcome:
+        """The challenges, as the account's present key proves them."""
+        if not self._same_key():
+            self._keep(thumbprint=self._thumbprint)
+        kind, account = self._settings.challenge, self._account.url
+        return Present(
+            tuple(acme_challenge.shown(each, kind, self._thumbprint, account) for each in self._order.authorizations)
+        )
+
+    def _same_key(self) -> bool:
+        return self._order.thumbprint == self._thumbprint
+
+    def _answer(self) -> Outcome | None:
+        """Tell the CA to look at each challenge (RFC 8555 7.5.1)."""
+        seconds = ANSWERED_SECONDS
+        for each in self._order.authorizations:
+            reply = self._post(each.challenge, f"challenge of {each.name}", b"{}", "malformed", "404")
+            if reply.problem is not None and not self._settled(each, reply.problem):
+                return None
+            seconds = max(seconds, reply.retry_after or 0)
+        self._keep(phase=Phase.ANSWERED, polls=0)
+        return Later(_clamped(seconds), f"{self._settings.name} looks at the challenges")
+
+    def _settled(self, answered: Authorization, problem: Problem) -> bool:
+        """Whether a challenge that was refused had been answered before: the step ran twice. False where the
+        authorization is gone; what is still open was refused for another reason, which is raised."""
+        if problem.status == 404:
+            return False
+        fields = self._post(answered.url, "authorization").read()
+        challenges = fields.each("challenges", acme_challenge.MAX_CHALLENGES)
+        ours = [each for each in challenges if each.values.get("url") == answered.challenge]
+        if fields.text("status") == "pending" and [each.text("status", "pending") for each in ours] == ["pending"]:
+            raise acme_problem.meaning(problem, f"{self._doing}: challenge of {answered.name}")
+        return True
+
+    # The order
+
+    def _look(self) -> Outcome | None:
+        reply = self._post(self._order.url, "order", b"", "404")
+        if reply.problem is not None:
+            return None
+        return self._went_on(reply.read(), reply)
+
+    def _went_on(self, fields: Fields, reply: Reply) -> Outcome | None:
+        """Go on from what the CA says of the order."""
+        status = fields.one_of("status", STATUSES)
+        if status == "ready":
+            return self._finalize()
+        if status == "valid":
+            self._keep(phase=Phase.ISSUED, certificate=fields.url("certificate"))
+            return self._fetch()
+        if status == "invalid":
+            return self._failed(fields)
+        doing = "issues" if status == "processing" else "looks at the challenges"
+        return self._later(reply, doing, None if status == "pending" else Phase.FINALIZED)
+
+    def _finalize(self) -> Outcome | None:
+        """Send the CSR (RFC 8555 7.4). Whatever the CA answers, the next look at the order tells how it went."""
+        from josepy.b64 import b64encode
+
+        body = _json({"csr": b64encode(self._ask.csr).decode()})
+        reply = self._post(self._order.finalize, "finalize", body, "orderNotReady", "404")
+        if reply.problem is not None:
+            return None if reply.problem.status == 404 else self._later(reply, "prepares the order")
+        first = self._order.phase is not Phase.FINALIZED
+        self._keep(phase=Phase.FINALIZED, polls=0 if first else self._order.polls)
+        fields = reply.read()
+        status = fields.one_of("status", STATUSES)
+        return self._later(reply, "issues") if status in ("ready", "pending") else self._went_on(fields, reply)
+
+    def _later(self, reply: Reply, doing: str, phase: Phase | None = None) -> Later:
+        """Wait as long as the CA says, else 2, 4, 8 … seconds; not for ever."""
+        polls = self._order.polls + 1
+        if polls > MAX_POLLS:
+            raise ServiceRefused(
+                f"{self._doing}: no end after {MAX_POLLS} looks at the order; ask the CA about it, then request again"
+            )
+        self._keep(polls=polls, phase=phase or self._order.phase)
+        default = min(2.0 ** min(polls, 10), MAX_DEFAULT_SECONDS)
+        return Later(_clamped(reply.retry_after or default), f"{self._settings.name} {doing}")
+
+    def _failed(self, fields: Fields) -> None:
+        """Say why the order is invalid; None where it only expired.
+
+        Raises: PerennialError.
+        """
+        error = _error(fields)
+        if error is not None and self._order.phase is Phase.FINALIZED:
+            raise self._meaning(error)
+        seen, lapsed = self._look_at_authorizations()
+        if seen:
+            raise acme_problem.validation_failed(seen, self._doing)
+        if error is not None:
+            raise self._meaning(error)
+        expires = fields.time("expires")
+        if not lapsed and (expires is None or expires > self._now):
+            raise ServiceRefused(f"{self._doing}: the CA made it invalid and does not say why; ask the CA")
+
+    def _look_at_authorizations(self) -> tuple[list[Problem], bool]:
+        """What the CA saw at the names that failed, and whether some authorization lapsed."""
+        seen, lapsed = [], False
+        for url in self._order.pages:
+            fields = self._post(url, "authorization").read()
+            status = fields.one_of("status", acme_challenge.STATUSES)
+            lapsed = lapsed or status in ("deactivated", "expired", "revoked")
+            if status == "invalid":
+                seen.append(_seen(fields))
+        return seen, lapsed
+
+    def _meaning(self, error: Problem) -> PerennialError:
+        return acme_problem.meaning(error, self._doing)
+
+    @property
+    def _doing(self) -> str:
+        return f"{self._settings.name}: order {self._order.url}"
+
+    # The certificate
+
+    def _fetch(self) -> Issued:
+        reply, chain = self._chain(self._order.certificate)
+        root = self._ask.profile.preferred_root
+        if root and not ends_at(chain, root):
+            chain = self._preferred(reply, chain, root)
+        return Issued(chain)
+
+    def _preferred(self, reply: Reply, chain: tuple[bytes, ...], root: str) -> tuple[bytes, ...]:
+        """The alternate chain that ends at a root; the default one where there is none (RFC 8555 7.4.2)."""
+        for url in reply.alternates(MAX_ALTERNATES):
+            other, found = self._chain(url)
+            if found[0] != chain[0]:
+                raise InvalidReply(f"{other.doing}: the alternate chain is of another certificate")
+            if ends_at(found, root):
+                return found
+        return chain
+
+    def _chain(self, url: str) -> tuple[Reply, tuple[bytes, ...]]:
+        reply = self._network.post(url, b"", self._account, "certificate", accept=PEM_CHAIN, tolerate=("404",))
+        if reply.problem is not None:
+            raise Unavailable(f"{reply.doing}: the order is valid, but its certificate is not there", retry_after=10)
+        return reply, read_chain(reply.pem(), reply.doing)
+
+
+def _seen(fields: Fields) -> Problem:
+    """What the CA saw when it looked at a name."""
+    name = fields.of("identifier").text("value", "", most=255)
+    problems = [_error(each) for each in fields.each("challenges", acme_challenge.MAX_CHALLENGES)]
+    found = next((each for each in problems if each), Problem(code="", detail="the CA does not say why"))
+    return replace(found, name=bounded(name))
+
+
+def _error(fields: Fields) -> Problem | None:
+    """The problem in a reply's `error`."""
+    return acme_problem.read_problem(fields.of("error")) if fields.values.get("error") is not None else None
+
+
+def _clamped(seconds: float) -> float:
+    return min(max(seconds, 1.0), MAX_WAIT_SECONDS)
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values).encode()

@@ -1,0 +1,204 @@
+"""Act two: a public-style certificate from a real ACME server, and a private one from ACM PCA."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acme_servers import acme2certifier
+from acme_servers.install import acme2certifier_python, program
+from acme_servers.pebble import pebble
+from demonstration.discovery import CONFIGURATION
+from demonstration.stage import Stage
+from example_estate import ACCOUNTS, REGIONS
+from local_cloud.cloud import HUB_ACCOUNT, REGION
+from local_cloud.deploy import App, deploy
+from local_cloud.dns_bridge import dns_bridge
+
+PUBLIC = """
+[issuers.public-ca]
+kind = "acme"
+directory = {directory}
+contacts = ["mailto:certificates@example.com"]
+roots = {roots}
+directory_roots = {directory_roots}
+
+[profiles.web]
+issuer = "public-ca"
+keys = ["EC-256", "RSA-2048"]
+names = [".shop.example.net", "*.shop.example.net"]
+wildcards = true
+validity_days = 90
+"""
+PRIVATE = """
+[issuers.private-ca]
+kind = "acm_pca"
+authority = {authority}
+
+[profiles.service]
+issuer = "private-ca"
+keys = ["EC-384"]
+names = [".svc.internal"]
+validity_days = 30
+
+[policy.owners]
+shop-team = [".shop.example.net", "*.shop.example.net"]
+core-team = [".svc.internal"]
+"""
+WAIT = 180  # seconds for an issuance
+PATIENCE = 0.5
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A running ACME server: its name for people, and what the configuration needs."""
+
+    name: str
+    directory: str
+    directory_roots: str
+    roots: str
+
+
+def run(stage: Stage) -> None:
+    """The whole act."""
+    zone = "shop.example.net"
+    stage.client("route53").create_hosted_zone(Name=zone, CallerReference="demo")
+    with public_authority(stage) as authority:
+        deploy_issuers(stage, authority)
+        if authority:
+            public(stage, authority)
+        private(stage)
+        refused(stage)
+        listed(stage)
+
+
+@contextmanager
+def public_authority(stage: Stage) -> Iterator[Authority | None]:
+    """A real ACME server that validates names against the local cloud's Route 53; None where none is installed."""
+    directory = stage.cloud.directory / "acme"
+    with dns_bridge(stage.cloud, ACCOUNTS) as port:
+        if program("pebble"):
+            with pebble(directory, dns=f"127.0.0.1:{port}") as server:
+                yield Authority("Pebble", server.directory, server.directory_roots, server.roots[0])
+        elif acme2certifier_python():
+            with acme2certifier.acme2certifier(directory, dns=f"127.0.0.1:{port}") as other:
+                yield Authority("acme2certifier", other.directory, "", other.root)
+        else:
+            yield None
+
+
+def deploy_issuers(stage: Stage, authority: Authority | None) -> None:
+    """Name the issuers and profiles in perennial.toml, and deploy again."""
+    stage.act("Issuers, profiles and policy in perennial.toml; cdk deploy again")
+    lists = {"accounts": ACCOUNTS, "regions": REGIONS, "endpoints": stage.estate.endpoints}
+    text = CONFIGURATION.format(**{name: json.dumps(list(value)) for name, value in lists.items()})
+    if authority:
+        facts = {name: json.dumps(getattr(authority, name)) for name in ("directory", "roots", "directory_roots")}
+        text += PUBLIC.format(**facts)
+        stage.say(f"public-ca: {authority.name}, a real ACME server, at {authority.directory}")
+    else:
+        stage.say("No ACME server is installed (scripts/setup --with-pebble): only the private certificate is shown.")
+    text += PRIVATE.format(authority=json.dumps(private_authority(stage)))
+    path: Path = stage.cloud.directory / "perennial.toml"
+    path.write_text(text)
+    app = App(stage.cloud.directory.parent.parent, context={"config": str(path)})
+    stage.outputs |= deploy(stage.cloud, app, HUB_ACCOUNT, REGION)["PerennialHub"]
+    stage.say("PerennialIssuance: the state machine that takes a request to a stored certificate")
+
+
+def private_authority(stage: Stage) -> str:
+    """The ARN of a CA of the estate that can issue for 30 days."""
+    listed = stage.client("acm-pca").list_certificate_authorities()["CertificateAuthorities"]
+    usable = [
+        each for each in listed if each["Status"] == "ACTIVE" and each.get("UsageMode") != "SHORT_LIVED_CERTIFICATE"
+    ]
+    return str(usable[0]["Arn"])
+
+
+def public(stage: Stage, authority: Authority) -> None:
+    """dns-01 through Route 53: a name and a wildcard."""
+    stage.act(f"A certificate through ACME (RFC 8555) with dns-01, from {authority.name}")
+    request(stage, "shop", "web", "shop-team", "www.shop.example.net", "*.shop.example.net")
+    record = issued(stage, "shop")
+    stage.expect(record["state"] == "issued", f"version 1 is {record['state']} after {record['seconds']} s")
+    stage.say(f"{transitions(stage)} state transitions")
+    zone = stage.client("route53").list_hosted_zones_by_name(DNSName="shop.example.net")["HostedZones"][0]["Id"]
+    left = stage.client("route53").list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    names = [each["Name"] for each in left if each["Type"] == "TXT"]
+    stage.expect(not names, "no challenge is left in Route 53" + (f": {names}" if names else ""))
+    stage.command("managed", "show", "shop", show=24)
+    in_secret(stage, record)
+
+
+def private(stage: Stage) -> None:
+    """ACM PCA."""
+    stage.act("A private certificate from ACM PCA")
+    request(stage, "orders", "service", "core-team", "orders.svc.internal")
+    record = issued(stage, "orders")
+    stage.expect(record["state"] == "issued", f"version 1 is {record['state']} after {record['seconds']} s")
+    stage.command("managed", "show", "orders", show=24)
+    in_secret(stage, record)
+
+
+def refused(stage: Stage) -> None:
+    """What is not allowed is said, all of it at once."""
+    stage.act("What policy does not allow")
+    arguments = ("--certificate-profile", "service", "--owner", "shop-team", "--days", "900", "--key", "RSA-2048")
+    names = ("--name", "orders.svc.internal", "--name", "*.svc.internal")
+    stage.command("managed", "request", "wrong", *arguments, *names, exit_codes=(2,), errors=True)
+
+
+def listed(stage: Stage) -> None:
+    """Both in the inventory."""
+    stage.act("Both in the inventory")
+    stage.command("managed", "list")
+    for record in json.loads(stage.command("managed", "list", "--json", show=0)):
+        found = json.loads(stage.command("certs", "show", record["fingerprint"], "--json", show=0))
+        stage.expect(found["fingerprint"] == record["fingerprint"], f"{record['managed']}: by {found['issuer']}")
+
+
+def request(stage: Stage, managed: str, profile: str, owner: str, *names: str) -> None:
+    """Ask as a person would, then let the tick, which runs each minute, run now."""
+    named = [part for name in names for part in ("--name", name)]
+    stage.command("managed", "request", managed, "--certificate-profile", profile, "--owner", owner, *named)
+    functions = stage.client("lambda").list_functions()["Functions"]
+    tick = next(each["FunctionName"] for each in functions if "DispatchTick" in each["FunctionName"])
+    stage.client("lambda").invoke(FunctionName=tick, Payload=b"{}")
+
+
+def issued(stage: Stage, managed: str) -> dict[str, Any]:
+    """The newest version, once it has ended."""
+    end = time.monotonic() + WAIT
+    while time.monotonic() < end:
+        (latest, *_) = json.loads(stage.command("managed", "show", managed, "--json", quiet=True))
+        if latest["state"] in ("issued", "failed"):
+            break
+        time.sleep(PATIENCE)
+    if latest["state"] != "issued":
+        stage.say(f"{latest['reason']}: {latest['message']}")
+    return dict(latest)
+
+
+def transitions(stage: Stage) -> int:
+    """State transitions of the latest Issuance, as AWS counts them: every state that was entered."""
+    client = stage.client("stepfunctions")
+    latest = client.list_executions(stateMachineArn=stage.outputs["IssuanceArn"], maxResults=1)["executions"][0]
+    pages = client.get_paginator("get_execution_history").paginate(executionArn=latest["executionArn"])
+    return sum(each["type"].endswith("StateEntered") for page in pages for each in page["events"])
+
+
+def in_secret(stage: Stage, record: dict[str, Any]) -> None:
+    """Key, certificate and chain are one version of one secret; the table holds its name only."""
+    value = stage.client("secretsmanager").get_secret_value(
+        SecretId=record["secret"], VersionId=record["secret_version"]
+    )
+    held = json.loads(value["SecretString"])
+    stage.expect(
+        {"private_key", "certificate", "chain"} <= set(held) and "AWSPENDING" in value["VersionStages"],
+        f"one secret version has {', '.join(sorted(held))}, staged {', '.join(value['VersionStages'])}",
+    )

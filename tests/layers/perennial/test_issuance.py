@@ -1,0 +1,148 @@
+"""Issuance as a whole, through ACME: what it leads to, and what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from acme_server import problem
+from issuing import IssuingHub, issuing_hub
+from perennial import keys
+from perennial.certificate import parse
+from perennial.errors import InvalidInput, PolicyViolated
+from perennial.inventory.records import VersionState
+
+
+@pytest.fixture
+def hub() -> Iterator[IssuingHub]:
+    """A hub with one ACME issuer and the zone example.com."""
+    with issuing_hub() as made:
+        yield made
+
+
+def test_request_becomes_key_certificate_and_chain_in_one_secret_version(hub: IssuingHub) -> None:
+    """One execution: one certificate, its key and chain beside it, in the inventory, no challenge left, nothing due."""
+    record = hub.request("shop.example.com", "*.shop.example.com")
+    assert hub.run(record.reference) == "issued"
+    ended = hub.version(record.reference)
+    secret = hub.secret(ended)
+    leaf = parse(ended.chain[0])
+    assert (ended.state, ended.fingerprint, ended.due_at) == (VersionState.ISSUED, leaf.fingerprint, None)
+    assert set(leaf.names) == {"shop.example.com", "*.shop.example.com"}
+    held = keys.from_pem(secret["private_key"])
+    assert keys.public_sha256(held.public_key()) == leaf.public_key_sha256
+    assert secret["certificate"].count("BEGIN") == secret["chain"].count("BEGIN") == 1
+    assert hub.server.issued == 1
+    assert hub.challenges_left() == []
+    assert hub.deployment.inventory.show(ended.fingerprint) is not None
+
+
+def test_steps_are_few(hub: IssuingHub) -> None:
+    """A name takes eight calls of functions: prepare, four times advance, store, clean."""
+    record = hub.request("shop.example.com")
+    hub.run(record.reference)
+    assert hub.steps == ["prepare", *["advance"] * 5, "store", "clean"]
+
+
+@pytest.mark.parametrize("count", [1, 10])
+def test_requests_are_2n_plus_7_with_a_warm_account(hub: IssuingHub, count: int) -> None:
+    """Though each step is a process of its own; the first certificate also makes the account."""
+    hub.run(hub.request("first.example.com").reference)
+    hub.server.clear()
+    names = [f"n{number}.example.com" for number in range(count)]
+    hub.run(hub.request(*names).reference)
+    assert len(hub.server.kinds) == 2 * count + 7, hub.server.kinds
+
+
+def test_next_version_has_another_key(hub: IssuingHub) -> None:
+    """A renewal makes a new key, by default."""
+    first, second = (hub.request("shop.example.com") for _ in range(2))
+    for each in (first, second):
+        hub.run(each.reference)
+    assert hub.secret(hub.version("shop/1"))["private_key"] != hub.secret(hub.version("shop/2"))["private_key"]
+    assert hub.server.issued == 2
+
+
+def test_what_is_not_allowed_is_not_kept(hub: IssuingHub) -> None:
+    """A request that policy forbids is refused with every violation, and no version is made."""
+    with pytest.raises(PolicyViolated, match=r"(?s)other\.org.*RSA-2048"):
+        hub.request("other.org", key="RSA-2048")
+    with pytest.raises(InvalidInput, match="there is no profile"):
+        hub.request("shop.example.com", profile="none")
+    with pytest.raises(InvalidInput, match="cannot name"):
+        hub.request("shop.example.com", managed="a/b")
+    assert hub.deployment.inventory.versions("shop") == []
+
+
+def test_rate_limit_is_a_due_time(hub: IssuingHub) -> None:
+    """A CA whose limit is used up is asked again when it says; the version then goes on by itself."""
+    limited = problem("rateLimited", status=429)
+    limited.headers["Retry-After"] = "7200"
+    hub.server.refuse["newOrder"] = [limited]
+    record = hub.request("shop.example.com")
+    assert hub.run(record.reference) == "postponed"
+    waiting = hub.version(record.reference)
+    assert (waiting.state, waiting.reason) == (VersionState.PREPARED, "rate-limited")
+    assert waiting.due_at is not None
+    assert abs(waiting.due_at - hub.now - timedelta(hours=2)) < timedelta(minutes=1)
+    assert "tried again at" in waiting.message
+    assert hub.settle(record.reference).state is VersionState.ISSUED
+    assert hub.server.issued == 1
+
+
+def test_ca_that_is_down_is_asked_again_with_growing_pauses(hub: IssuingHub) -> None:
+    """An outage is no failure: the pauses double, and the version is issued when the CA is back."""
+    hub.server.refuse["newOrder"] = [problem("serverInternal", status=500)] * 21  # three executions of seven tries
+    record = hub.request("shop.example.com")
+    pauses = []
+    for _ in range(3):
+        hub.estate.clock.now = max(hub.now, hub.version(record.reference).due_at or hub.now)
+        assert hub.run(record.reference) == "postponed"
+        due = hub.version(record.reference).due_at
+        assert due is not None
+        pauses.append(round((due - hub.now).total_seconds() / 60))
+    assert pauses == [1, 2, 4]
+    assert hub.settle(record.reference).state is VersionState.ISSUED
+
+
+def test_name_that_cannot_be_validated_fails_with_its_reason(hub: IssuingHub) -> None:
+    """What the CA could not see is said with the name, the challenges are removed, and nothing is due any more."""
+    hub.server.shown = set()
+    record = hub.request("shop.example.com")
+    assert hub.run(record.reference) == "failed"
+    ended = hub.version(record.reference)
+    assert (ended.state, ended.reason, ended.due_at) == (VersionState.FAILED, "validation-failed", None)
+    assert "shop.example.com" in ended.message
+    assert hub.challenges_left() == []
+    assert hub.server.issued == 0
+
+
+def test_version_that_ended_is_not_issued_again(hub: IssuingHub) -> None:
+    """An execution that comes late finds the version ended, and only cleans up."""
+    record = hub.request("shop.example.com")
+    hub.run(record.reference)
+    before = hub.version(record.reference)
+    hub.steps.clear()
+    assert hub.run(record.reference) == "issued"
+    assert hub.steps == ["prepare", "clean"]
+    assert hub.version(record.reference) == before
+
+
+def test_certificate_for_other_names_is_revoked_and_not_stored(
+    hub: IssuingHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was issued but not asked for is revoked, reported, and in no secret."""
+    import acme_server
+
+    issue = acme_server._issue
+    monkeypatch.setattr(acme_server, "_issue", lambda csr, names: issue(csr, ["other.example.com"]))
+    record = hub.request("shop.example.com")
+    assert hub.run(record.reference) == "failed"
+    ended = hub.version(record.reference)
+    assert ended.reason == "wrong-certificate"
+    assert "revoked" in ended.message
+    assert "other.example.com" in ended.message
+    assert len(hub.server.revoked) == 1
+    assert hub.challenges_left() == []
