@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import aws_cdk as cdk
-from aws_cdk import aws_s3
+from aws_cdk import aws_iam, aws_s3
 
+from infra.acknowledge import acknowledge_wildcards
 from infra.audit_reports import AUDIT_REPORTS
 from infra.functions import Function
 from perennial import key_store, kms_keys
@@ -22,6 +23,8 @@ from perennial.settings import Settings
 from perennial.solvers import route53
 
 T = TypeVar("T")
+CHANGE = "route53:ChangeResourceRecordSets"
+ZONES = "The zones of names are found when a certificate is requested; listing them has no resource to name."
 BY_NAME = "Secrets are named after managed certificates and issuers; Secrets Manager adds six characters to each."
 
 
@@ -67,8 +70,8 @@ class IssuancePermissions:
         if self._acme():
             bindings = [each.eab_secret for each in self._acme() if each.eab_secret]
             names = [*(acme_account.secret_name(each.name) for each in self._acme()), *bindings]
-            actions = _of("secretsmanager", acme_account.ACTIONS)
-            function.may(actions, [self._secret(name) for name in names], BY_NAME)
+            accounts = _of("secretsmanager", acme_account.ACTIONS)
+            function.may(accounts, [self._secret(name) for name in names], BY_NAME)
         authorities = sorted({each.authority for each in self._issuers(PcaIssuer)})
         if authorities:
             function.may(_of("acm-pca", actions), authorities)
@@ -85,8 +88,9 @@ class IssuancePermissions:
             function.may(["s3:ListBucket"], [self.bucket.bucket_arn])
 
     def _show(self, function: Function) -> None:
-        zones = "The zones of names are found when a certificate is requested."
-        function.may(route53.ACTIONS, ["*"], zones)
+        for statement in zone_statements(self.stack.partition):
+            function.role.add_to_principal_policy(statement)
+        acknowledge_wildcards(function.role, ["*", *zone_resources(self.stack.partition)], ZONES)
         for account in self.settings.solvers.zone_accounts:
             role = f"arn:{self.stack.partition}:iam::{account}:role/{self.settings.solvers.role_name}"
             function.may(["sts:AssumeRole"], [role])
@@ -102,6 +106,25 @@ class IssuancePermissions:
             return name
         end = "" if name.endswith("*") else "-??????"
         return f"arn:{self.stack.partition}:secretsmanager:{self.stack.region}:{self.stack.account}:secret:{name}{end}"
+
+
+def zone_resources(partition: str) -> list[str]:
+    """The ARNs of all zones and changes of an account."""
+    return [f"arn:{partition}:route53:::hostedzone/*", f"arn:{partition}:route53:::change/*"]
+
+
+def zone_statements(partition: str) -> list[aws_iam.PolicyStatement]:
+    """What showing a challenge needs in an account with zones: to find them, and to write TXT and CNAME records, no
+    others (Service Authorization Reference, Route 53)."""
+    actions = set(route53.ACTIONS)
+    kinds = {"ForAllValues:StringEquals": {"route53:ChangeResourceRecordSetsRecordTypes": ["TXT", "CNAME"]}}
+    lists = sorted(each for each in actions if each.startswith("route53:ListHostedZones"))
+    reads = sorted(actions - {CHANGE, *lists})
+    return [
+        aws_iam.PolicyStatement(actions=lists, resources=["*"]),
+        aws_iam.PolicyStatement(actions=reads, resources=zone_resources(partition)),
+        aws_iam.PolicyStatement(actions=[CHANGE], resources=zone_resources(partition)[:1], conditions=kinds),
+    ]
 
 
 def _of(service: str, actions: Sequence[str]) -> list[str]:

@@ -14,12 +14,12 @@ from aws_cdk import aws_events_targets as targets
 from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
+from infra.issuance_permissions import ZONES, zone_statements
 from infra.names import ADVANCE_ROLE, CLEAN_UP_ROLE, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
 from infra.permissions import EVERYTHING, discovery_statements, resources
 from infra.rules import rules
 from perennial.publishing import FINDINGS_ROLE
 from perennial.settings import Settings
-from perennial.solvers import route53
 
 AT_MOST = 10  # conditions that Fn::Or takes
 
@@ -64,9 +64,9 @@ class PerennialMember(cdk.Stack):
 
     def _solver_role(self, here: cdk.ICfnConditionExpression) -> None:
         """Only in the accounts that are configured to have zones: it may change their records."""
-        statements = [aws_iam.PolicyStatement(actions=[*route53.ACTIONS], resources=["*"])]
+        statements = zone_statements(self.partition)
         role = self._role("Solver", self._solvers.role_name, [ADVANCE_ROLE, CLEAN_UP_ROLE], statements)
-        acknowledge_wildcards(role, ["*"], "The zones of names are found when a certificate is requested.")
+        acknowledge_wildcards(role, resources(statements), ZONES)
         has_zones = self._any_of([cdk.Fn.condition_equals(self.account, each) for each in self._solvers.zone_accounts])
         resource = role.node.default_child
         assert isinstance(resource, aws_iam.CfnRole)

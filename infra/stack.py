@@ -21,6 +21,7 @@ from infra.discovery import PLANS, Discovery, DiscoveryFunctions
 from infra.dispatch import Dispatch
 from infra.encryption import EncryptionKey
 from infra.functions import Function, Runtime, runtime
+from infra.http01 import Http01
 from infra.issuance import Issuance, IssuanceFunctions
 from infra.issuance_permissions import IssuancePermissions
 from infra.names import ADVANCE_ROLE, CLEAN_UP_ROLE, PARAMETERS, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
@@ -78,6 +79,7 @@ class PerennialHub(cdk.Stack):
         self._work(on, steps, issuing, Duration.hours(options.discovery_hours))
         self._grant_workflow_functions(steps)
         self._grant_issuance(issuing)
+        self._answer_http01(on)
         self._grant_dispatch()
         self._tell_names()
 
@@ -245,6 +247,12 @@ class PerennialHub(cdk.Stack):
         of.clean.may(["dynamodb:DeleteItem"], [self._inventory.table.table_arn])
         if permissions.audits:
             let_acm_pca_report(self._bucket, self._key)
+
+    def _answer_http01(self, on: Runtime) -> None:
+        if self._settings.solvers.listeners:
+            answer = Http01(self, "Http01", runtime=on, solvers=self._settings.solvers).answer
+            answer.may(READ, [self._inventory.table.table_arn])
+            answer.may(["kms:Decrypt"], [self._key.key_arn])
 
     def _grant_dispatch(self) -> None:
         tick = self._dispatch.tick

@@ -31,8 +31,8 @@ import boto3
 from acme.jws import JWS
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from moto import mock_aws
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from moto import mock_aws
 
 from certificates import NOW, Built, build
 from perennial.certificate import Certificate

@@ -16,7 +16,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from scripted_aws import Refused, ScriptedAws
@@ -39,13 +39,20 @@ class _Zone:
 class _Reentrant(ScriptedAws):
     """One whose answers may call it: a race is another solver's work in the middle of a change."""
 
-    def __init__(self, script: Mapping[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]]) -> None:
-        super().__init__(script)
+    def __init__(self) -> None:
+        super().__init__({})
         self._lock: Any = threading.RLock()
+        self.client = self("route53")
+
+
+@cache
+def _aws(account: str) -> _Reentrant:
+    """Made once: reading botocore's models is most of a test's time otherwise."""
+    return _Reentrant()
 
 
 class StrictRoute53:
-    """The zones of several accounts. `clients` is what a solver takes."""
+    """The zones of several accounts. `clients` is what a solver takes. The newest one answers: use one at a time."""
 
     def __init__(self, *accounts: str) -> None:
         self.zones: dict[str, _Zone] = {}
@@ -53,10 +60,12 @@ class StrictRoute53:
         self.after: Change | None = None
         self.batches: list[list[dict[str, Any]]] = []
         self._asked: dict[str, int] = {}
-        self.aws = {account: _Reentrant(self._script(account)) for account in accounts or (HUB,)}
-        made = {account: aws("route53") for account, aws in self.aws.items()}
+        self.aws = {account: _aws(account) for account in accounts or (HUB,)}
+        for account, aws in self.aws.items():
+            aws.script = self._script(account)
+        self.forget()
         self.clients: dict[str, Callable[[], Any]] = {
-            account: partial(lambda client: client, client) for account, client in made.items()
+            account: partial(getattr, aws, "client") for account, aws in self.aws.items()
         }
 
     def zone(self, name: str, account: str = HUB, *, private: bool = False) -> str:

@@ -21,6 +21,31 @@ accounts = "organization"
 external_id = "perennial-1"
 secret_prefixes = ["tls/"]
 endpoints = ["www.example.com"]
+
+[issuers.letsencrypt]
+kind = "acme"
+directory = "https://acme.example/directory"
+eab_secret = "acme/binding"
+
+[issuers.private]
+kind = "acm_pca"
+authority = "arn:aws:acm-pca:eu-central-1:111122223333:certificate-authority/11111111-2222-3333-4444-555555555555"
+
+[issuers.amazon]
+kind = "acm"
+
+[profiles.web]
+issuer = "letsencrypt"
+names = [".example.com"]
+
+[profiles.signing]
+issuer = "private"
+key_home = "kms"
+names = [".svc.internal"]
+
+[solvers]
+zone_accounts = ["444455556666"]
+listeners = ["arn:aws:elasticloadbalancing:eu-central-1:111122223333:listener/app/web/0123456789abcdef/0123456789abcdef"]
 """
 
 

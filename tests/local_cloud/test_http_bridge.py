@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from local_cloud import http_bridge
-from local_cloud.cloud import HUB_ACCOUNT, REGION, Cloud
+from local_cloud.cloud import HUB_ACCOUNT, Cloud
 from local_cloud.http_bridge import Reply, Request, from_function, matches, serve, serving
 
 pytestmark = pytest.mark.local_cloud
 
+HERE = "eu-west-3"  # where no other test has load balancers
 KIND = "AWS::ElasticLoadBalancingV2::"
 ECHO = """
 import json
@@ -26,7 +27,7 @@ def handler(event, context):
         return {"body": "no status"}
     return {"statusCode": 200, "headers": {"Content-Type": "application/json"}, "body": json.dumps(event)}
 """
-GROUP = f"arn:aws:elasticloadbalancing:{REGION}:{HUB_ACCOUNT}:targetgroup/"
+GROUP = f"arn:aws:elasticloadbalancing:{HERE}:{HUB_ACCOUNT}:targetgroup/"
 
 
 def request(path: str = "/", method: str = "GET", host: str = "shop.example.com:80") -> Request:
@@ -168,10 +169,10 @@ def rule(priority: int, path: str, group: Any) -> dict[str, Any]:
 @pytest.fixture
 def port(cloud: Cloud, permitted: str) -> Iterator[int]:
     """The port of a bridge to the stack, in a region of this file's own."""
-    formation = cloud.client("cloudformation")
+    formation = cloud.client("cloudformation", region=HERE)
     formation.create_stack(StackName="bridged", TemplateBody=json.dumps(stack(permitted=permitted)))
     formation.get_waiter("stack_create_complete").wait(StackName="bridged", WaiterConfig={"Delay": 1})
-    with serve(cloud) as port:
+    with serve(cloud, region=HERE) as port:
         yield port
     formation.delete_stack(StackName="bridged")
     formation.get_waiter("stack_delete_complete").wait(StackName="bridged", WaiterConfig={"Delay": 1})

@@ -13,10 +13,11 @@ from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.exceptions import BotoCoreError, ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pynamodb.exceptions import QueryError
 
 from estate import REGION
 from perennial import clients, errors
-from perennial.clients import DENIED, DISABLED, MISSING, RATES, SHARE, THROTTLING, Clients, Pace, meaning
+from perennial.clients import DENIED, DISABLED, MISSING, RATES, SHARE, THROTTLING, Clients, Pace, meaning, meant
 
 SECRET = "MIIEvQIBADANBgkqhkiG9w0BAQ"
 
@@ -225,3 +226,17 @@ def test_a_role_is_assumed_in_the_partition_of_the_region(region: str, arn: str)
         {"RoleArn": arn, "RoleSessionName": "perennial", "ExternalId": "external"},
         {"RoleArn": arn, "RoleSessionName": "perennial"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        (refused("ThrottlingException"), errors.Throttled),
+        (refused("InternalServerError", 500), errors.Unavailable),
+        (exceptions.ReadTimeoutError(endpoint_url="https://aws.example"), errors.Unavailable),
+    ],
+)
+def test_what_the_tables_library_raises_is_meant_too(cause: Exception, expected: type[Exception]) -> None:
+    """pynamodb puts errors of its own around AWS's, and names them as cause in an attribute only."""
+    with pytest.raises(expected), meant("a test"):
+        raise QueryError("Failed to query items", cause)

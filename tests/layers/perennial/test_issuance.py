@@ -58,9 +58,8 @@ def test_requests_are_2n_plus_7_with_a_warm_account(hub: IssuingHub, count: int)
 
 def test_next_version_has_another_key(hub: IssuingHub) -> None:
     """A renewal makes a new key, by default."""
-    first, second = (hub.request("shop.example.com") for _ in range(2))
-    for each in (first, second):
-        hub.run(each.reference)
+    for _ in range(2):
+        hub.run(hub.request("shop.example.com").reference)
     assert hub.secret(hub.version("shop/1"))["private_key"] != hub.secret(hub.version("shop/2"))["private_key"]
     assert hub.server.issued == 2
 
@@ -74,6 +73,13 @@ def test_what_is_not_allowed_is_not_kept(hub: IssuingHub) -> None:
     with pytest.raises(InvalidInput, match="cannot name"):
         hub.request("shop.example.com", managed="a/b")
     assert hub.deployment.inventory.versions("shop") == []
+
+
+def test_one_version_at_a_time(hub: IssuingHub) -> None:
+    """While a version is under way no other is requested: its key would take the place of the pending one."""
+    hub.request("shop.example.com")
+    with pytest.raises(InvalidInput, match="shop/1 is under way"):
+        hub.request("shop.example.com")
 
 
 def test_rate_limit_is_a_due_time(hub: IssuingHub) -> None:

@@ -213,7 +213,7 @@ def meant(doing: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError, PynamoDBException) as error:
-        told = error if isinstance(error, ClientError | BotoCoreError) else error.__cause__
+        told = (error.cause or error.__cause__) if isinstance(error, PynamoDBException) else error
         if not isinstance(told, ClientError | BotoCoreError):
             raise
         raise meaning(told, doing) from error

@@ -64,7 +64,7 @@ class Step:
 def request(deployment: Deployment, managed: str, wanted: CertificateRequest, now: datetime) -> VersionRecord:
     """Judge a request and keep it as the next version of a managed certificate, due at once.
 
-    Raises: InvalidInput, PolicyViolated with every violation, ConcurrentChange.
+    Raises: InvalidInput, also where a version is under way; PolicyViolated with every violation; ConcurrentChange.
     """
     from perennial import policy
 
@@ -73,7 +73,18 @@ def request(deployment: Deployment, managed: str, wanted: CertificateRequest, no
     profile = profile_of(deployment, wanted)
     policy.require(_subject(deployment, wanted, profile, now))
     with meant("keeping a request"):
+        _nothing_under_way(deployment, managed)
         return deployment.inventory.request_version(managed, wanted, profile.issuer, now)
+
+
+def _nothing_under_way(deployment: Deployment, managed: str) -> None:
+    """One version at a time: the key of a second would move AWSPENDING away from the first's.
+
+    Raises: InvalidInput.
+    """
+    for latest in deployment.inventory.versions(managed, limit=1):
+        if not latest.state.ended:
+            raise InvalidInput(f"version {latest.reference} is under way ({latest.state}); request again when it ended")
 
 
 def profile_of(deployment: Deployment, wanted: CertificateRequest) -> Profile:

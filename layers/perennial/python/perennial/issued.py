@@ -65,7 +65,7 @@ def problems(
         *_key(leaf, public_key_sha256, key, profile, issuer),
         *_names(leaf, names),
         *_validity(leaf, validity_days, issuer, now),
-        *_usages(leaf, profile.usages),
+        *_usages(leaf, profile.usages, issuer),
         *_order(certificates),
         *_authorities(certificates[1:], profile.usages),
         *_anchored(certificates, roots, now),
@@ -171,14 +171,16 @@ def _validity(leaf: Certificate, validity_days: int, issuer: Issuer, now: dateti
         yield f"It is valid from {begin} until {end}; {most} days are allowed (Baseline Requirements 6.3.2)."
 
 
-def _usages(leaf: Certificate, usages: tuple[str, ...]) -> Iterator[str]:
+def _usages(leaf: Certificate, usages: tuple[str, ...], issuer: Issuer) -> Iterator[str]:
+    """The purposes. An ACME CA sets them by itself: RFC 8555 has no way to ask, and some CAs still add clientAuth to
+    serverAuth. That one is taken from them; where one can ask, nothing beyond it is."""
     if leaf.is_ca or "key_cert_sign" in (leaf.key_usage or ()):
         yield "It is a CA certificate, or may sign certificates."
     has = leaf.extended_key_usage or ()
     lacking, more = [each for each in usages if each not in has], [each for each in has if each not in usages]
     if lacking:
         yield f"It lacks the extended key usage {_few(lacking)}; it has {_few(has) or 'none'}."
-    if more:
+    if more and not (issuer.kind == "acme" and more == ["clientAuth"]):
         yield f"It has the extended key usage {_few(more)}, and {', '.join(usages)} was asked for."
 
 

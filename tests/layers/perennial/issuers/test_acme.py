@@ -94,7 +94,11 @@ def test_a_persistent_record_names_the_ca_and_the_account_and_stays(server: Acme
     asker.issue("example.com", "*.example.com")
     assert [(each.where, each.value, each.stays) for each in asker.challenges] == [
         ("_validation-persist.example.com", f"ca.example; accounturi={server.url('account', 1)}", True),
-        ("_validation-persist.example.com", f"ca.example; accounturi={server.url('account', 1)}; policy=wildcard", True),
+        (
+            "_validation-persist.example.com",
+            f"ca.example; accounturi={server.url('account', 1)}; policy=wildcard",
+            True,
+        ),
     ]
 
 
@@ -134,6 +138,36 @@ def test_an_order_that_is_ready_needs_no_challenge(server: AcmeServer, asker: As
     asker = Asker(server, asker.secrets, challenge=kind)
     asker.issue("a.example.com")
     assert server.kinds == ["directory", "newNonce", "newOrder", "finalize", "order", "certificate"]
+
+
+def test_an_order_that_is_ready_needs_no_authorizations_either(server: AcmeServer, asker: Asker) -> None:
+    """Approved in advance, and the CA lists nothing; finalize is lost, and the order gone on with."""
+    server.reused = {"a.example.com"}
+    server.alter["newOrder"] = lambda reply: replace(reply, values={**reply.values, "authorizations": []})
+    server.lose = lambda kind: kind == "finalize"
+    with pytest.raises(Unavailable):
+        asker.issue("a.example.com")
+    asker.finish(asker.ask("a.example.com"))
+    assert server.issued == 1
+
+
+def test_an_invalid_order_without_a_reason_is_final_and_an_expired_one_is_not(server: AcmeServer, asker: Asker) -> None:
+    """What only ran out of time is asked for again; what the CA does not explain is not."""
+
+    def invalid(expires: str) -> None:
+        server.alter["order"] = lambda reply: replace(
+            reply, values={**reply.values, "status": "invalid", "expires": expires}
+        )
+
+    invalid("2026-12-01T00:00:00Z")
+    with pytest.raises(ServiceRefused, match="does not say why; ask the CA"):
+        asker.issue("a.example.com")
+    assert server.kinds.count("newOrder") == 1
+    asker.order, asker.presented = "", False
+    invalid("2026-10-01T00:00:00Z")
+    with pytest.raises(ServiceRefused, match="3 orders expired"):
+        asker.issue("a.example.com")
+    assert server.kinds.count("newOrder") == 4
 
 
 def test_a_name_that_is_not_approved_in_advance_is_named(server: AcmeServer, asker: Asker) -> None:

@@ -23,6 +23,7 @@ from perennial.issuers.acme_http import Http
 from perennial.issuers.acme_network import Network
 from perennial.issuers.acme_reading import origins
 from perennial.profiles import AcmeIssuer
+from tls_servers import tls_server
 
 JSON_KINDS = ("directory", "newOrder", "authorization", "order", "finalize")
 ALL_KINDS = (*JSON_KINDS, "challenge", "certificate")
@@ -57,7 +58,8 @@ def test_a_huge_body_is_not_read(server: AcmeServer, asker: Asker, kind: str) ->
 
     def flood(handler: BaseHTTPRequestHandler) -> None:
         content = PEM if kind == "certificate" else JSON
-        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: 1000000000\r\n\r\n" % content.encode())
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: {content}\r\nContent-Length: 1000000000\r\n\r\n"
+        handler.wfile.write(head.encode())
         try:
             for _ in range(1_000):
                 handler.wfile.write(b" " * 1_000_000)
@@ -451,9 +453,8 @@ def _number(server: AcmeServer) -> str:
 
 def test_a_certificate_of_the_directory_that_is_not_trusted_is_a_wrong_setting() -> None:
     """The message names the setting that the root belongs into."""
-    from tls_servers import serving
-
-    with serving(build("localhost", names=("localhost", "127.0.0.1"))) as port:
+    own = build("localhost", names=("localhost", "127.0.0.1"))
+    with tls_server(own.pem, own.key_pem) as port:
         http = Http("", field="issuers.test.directory_roots")
         with pytest.raises(InvalidConfiguration, match=r"put its root into issuers\.test\.directory_roots"):
             http.send("GET", f"https://127.0.0.1:{port}/", body=None, headers={}, limit=10)

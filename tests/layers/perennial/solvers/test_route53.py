@@ -367,6 +367,19 @@ def test_a_lost_race(service: StrictRoute53, zone: str) -> None:
     assert service.values(zone, NAME) == ['"third"']
 
 
+def test_a_race_in_one_of_two_zones(service: StrictRoute53, zone: str) -> None:
+    """What one zone has accepted is not written again when the change of another zone lost a race."""
+    other, name = service.zone("example.net"), "_acme-challenge.example.net"
+
+    def then_interfere() -> None:
+        service.before = lambda: service.put(other, name, "TXT", OTHER)
+
+    service.before = then_interfere  # in the second change
+    tokens = solver(service).present([txt(), txt(where=name)])
+    assert (service.values(zone, NAME), service.values(other, name)) == ([MINE], [OTHER, MINE])
+    assert len(tokens) == len(service.batches) == 2
+
+
 def test_a_race_that_does_not_end(service: StrictRoute53, zone: str) -> None:
     """After eight lost races the workflow tries again later."""
     lost = iter(range(100))

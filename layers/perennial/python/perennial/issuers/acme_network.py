@@ -219,7 +219,7 @@ class Network:
     def _problem(self, answer: Answer, doing: str) -> Problem:
         """What a refusal says; a problem with the code "" where it is no problem document."""
         nothing = Problem(code="", detail="", status=answer.status)
-        if answer.content_type not in (PROBLEM, JSON) or not 400 <= answer.status < 600:
+        if answer.content_type not in (PROBLEM, JSON) or not answer.body or not 400 <= answer.status < 600:
             return nothing
         try:
             values = json_object(answer.body, doing)

@@ -150,8 +150,8 @@ def _complete(order: Order) -> Order:
 _BASE = ("account", "url", "finalize", "directory")
 _NEEDED: dict[Phase, tuple[str, ...]] = {
     Phase.NEW: (),
-    Phase.ORDERED: (*_BASE, "pages"),
-    Phase.CHALLENGED: (*_BASE, "pages", "thumbprint"),
+    Phase.ORDERED: _BASE,
+    Phase.CHALLENGED: (*_BASE, "authorizations", "thumbprint"),
     Phase.ANSWERED: _BASE,
     Phase.FINALIZED: _BASE,
     Phase.ISSUED: (*_BASE, "certificate"),

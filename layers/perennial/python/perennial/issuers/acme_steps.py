@@ -96,17 +96,16 @@ class Steps:
     def _request(self) -> Outcome | None:
         reply = self._new_order()
         fields = reply.read()
+        status = fields.one_of("status", STATUSES)
         self._keep(
-            phase=Phase.ORDERED,
+            phase=Phase.ORDERED if status == "pending" else Phase.ANSWERED,
             account=self._account.url,
             thumbprint=self._thumbprint,
             url=reply.location,
             finalize=fields.url("finalize"),
             pages=fields.urls("authorizations", MAX_NAMES),
         )
-        if fields.one_of("status", STATUSES) != "pending":
-            return self._went_on(fields, reply)
-        return self._read_authorizations()
+        return self._read_authorizations() if status == "pending" else self._went_on(fields, reply)
 
     def _new_order(self) -> Reply:
         """newOrder, with what is replaced (RFC 9773 5); without it where the CA does not want to hear that."""
@@ -214,7 +213,8 @@ class Steps:
             self._keep(phase=Phase.ISSUED, certificate=fields.url("certificate"))
             return self._fetch()
         if status == "invalid":
-            return self._failed(fields)
+            self._raise_reason(fields)
+            return None
         doing = "issues" if status == "processing" else "looks at the challenges"
         return self._later(reply, doing, None if status == "pending" else Phase.FINALIZED)
 
@@ -243,8 +243,8 @@ class Steps:
         default = min(2.0 ** min(polls, 10), MAX_DEFAULT_SECONDS)
         return Later(_clamped(reply.retry_after or default), f"{self._settings.name} {doing}")
 
-    def _failed(self, fields: Fields) -> None:
-        """Say why the order is invalid; None where it only expired.
+    def _raise_reason(self, fields: Fields) -> None:
+        """Raise why the order is invalid; return where it only expired.
 
         Raises: PerennialError.
         """
@@ -264,7 +264,11 @@ class Steps:
         """What the CA saw at the names that failed, and whether some authorization lapsed."""
         seen, lapsed = [], False
         for url in self._order.pages:
-            fields = self._post(url, "authorization").read()
+            reply = self._post(url, "authorization", b"", "404")
+            if reply.problem is not None:
+                lapsed = True
+                continue
+            fields = reply.read()
             status = fields.one_of("status", acme_challenge.STATUSES)
             lapsed = lapsed or status in ("deactivated", "expired", "revoked")
             if status == "invalid":
