@@ -285,6 +285,10 @@ class ExampleEstate:
         client.create_secret(Name="database/password", SecretString="not selected and so never read")
 
     def _authorities(self, account: str) -> None:
+        self.private_authority(account)
+
+    def private_authority(self, account: str) -> str:
+        """Make an active root CA in ACM PCA; returns its ARN."""
         client = self.cloud.client("acm-pca", account, REGION)
         configuration = {
             "KeyAlgorithm": "EC_prime256v1",
@@ -308,6 +312,7 @@ class ExampleEstate:
         root = client.get_certificate(CertificateAuthorityArn=arn, CertificateArn=issued)["Certificate"]
         client.import_certificate_authority_certificate(CertificateAuthorityArn=arn, Certificate=root.encode())
         self.certificates += 1
+        return str(arn)
 
     def _trust_stores(self, account: str) -> None:
         s3 = self.cloud.client("s3", account, REGION)

@@ -15,6 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from moto.secretsmanager.exceptions import ResourceExistsException
+from moto.secretsmanager.models import SecretsManagerBackend
+
 from acme_server import AcmeServer
 from certificates import build
 from estate import HUB, Estate
@@ -118,7 +122,13 @@ class IssuingHub:
     # --- the workflow, as infra/issuance.py defines it ---
 
     def run(self, reference: str) -> str:
-        """One execution; returns how it ended: issued, failed or postponed. What no step raises on purpose ends it."""
+        """One execution; returns how it ended: issued, failed, postponed, or died where Give up or Clean up failed."""
+        try:
+            return self._run(reference)
+        except PerennialError:
+            return "died"
+
+    def _run(self, reference: str) -> str:
         step = self._try("prepare", reference)
         while step.next in ("wait", "advance", "store"):
             if step.next == "wait":
@@ -199,12 +209,28 @@ class IssuingHub:
         return repr(self.deployment.clients("dynamodb").scan(TableName=name)["Items"])
 
 
+def _as_strict_as_aws(patched: pytest.MonkeyPatch) -> None:
+    """Secrets Manager refuses other content under a ClientRequestToken that is there (API reference, PutSecretValue);
+    moto replaces what is staged as AWSPENDING."""
+    put = SecretsManagerBackend.put_secret_value
+
+    def strict(backend: Any, **named: Any) -> Any:
+        secret, token = named["secret_id"], named["client_request_token"]
+        found = backend.secrets[secret].versions.get(token) if secret in backend.secrets else None
+        if found and found.get("secret_string") != named["secret_string"]:
+            raise ResourceExistsException("a version with this token exists with other content")
+        return put(backend, **named)
+
+    patched.setattr(SecretsManagerBackend, "put_secret_value", strict)
+
+
 @contextmanager
 def issuing_hub(text: str = CONFIGURATION) -> Iterator[IssuingHub]:
     """A hub with one ACME issuer and one zone, at the present time: the server's certificates begin now."""
     route53 = StrictRoute53(HUB)
     zone = route53.zone(ZONE, HUB)
-    with AcmeServer() as server:
+    with AcmeServer() as server, pytest.MonkeyPatch.context() as patched:
+        _as_strict_as_aws(patched)
         server.shown = _Visible(route53, zone)  # type: ignore[assignment]
         roots = "".join(each.pem for each in _roots())
         configuration = text.format(directory=json.dumps(server.directory), roots=json.dumps(roots))

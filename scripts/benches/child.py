@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_PATHS = ("layers/perennial/python", "tests", "scripts")
+PATHS = os.pathsep.join(str(ROOT / each) for each in ("layers/perennial/python", "tests", "scripts"))
 _UNWANTED = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
 
 
@@ -33,8 +33,7 @@ class Ran:
 
 def module(name: str, *arguments: str, environment: Mapping[str, str]) -> Ran:
     """Run a module of this repository with the Python of the bench."""
-    path = os.pathsep.join(str(ROOT / each) for each in _PATHS)
-    return program([sys.executable, "-m", name, *arguments], environment={**environment, "PYTHONPATH": path})
+    return program([sys.executable, "-m", name, *arguments], environment={**environment, "PYTHONPATH": PATHS})
 
 
 def program(command: Sequence[str], *, environment: Mapping[str, str]) -> Ran:

@@ -81,13 +81,13 @@ def run(stage: Stage) -> None:
 def public_authority(stage: Stage) -> Iterator[Authority | None]:
     """A real ACME server that validates names against the local cloud's Route 53; None where none is installed."""
     directory = stage.cloud.directory / "acme"
-    with dns_bridge(stage.cloud, ACCOUNTS) as port:
+    with dns_bridge(stage.cloud, accounts=ACCOUNTS) as port:
         if program("pebble"):
             with pebble(directory, dns=f"127.0.0.1:{port}") as server:
-                yield Authority("Pebble", server.directory, server.directory_roots, server.roots[0])
+                yield Authority("Pebble", server.directory, server.directory_roots, "".join(server.roots))
         elif acme2certifier_python():
             with acme2certifier.acme2certifier(directory, dns=f"127.0.0.1:{port}") as other:
-                yield Authority("acme2certifier", other.directory, "", other.root)
+                yield Authority("acme2certifier", other.directory, "", "".join(other.roots))
         else:
             yield None
 
@@ -103,21 +103,12 @@ def deploy_issuers(stage: Stage, authority: Authority | None) -> None:
         stage.say(f"public-ca: {authority.name}, a real ACME server, at {authority.directory}")
     else:
         stage.say("No ACME server is installed (scripts/setup --with-pebble): only the private certificate is shown.")
-    text += PRIVATE.format(authority=json.dumps(private_authority(stage)))
+    text += PRIVATE.format(authority=json.dumps(stage.estate.private_authority(HUB_ACCOUNT)))
     path: Path = stage.cloud.directory / "perennial.toml"
     path.write_text(text)
     app = App(stage.cloud.directory.parent.parent, context={"config": str(path)})
     stage.outputs |= deploy(stage.cloud, app, HUB_ACCOUNT, REGION)["PerennialHub"]
     stage.say("PerennialIssuance: the state machine that takes a request to a stored certificate")
-
-
-def private_authority(stage: Stage) -> str:
-    """The ARN of a CA of the estate that can issue for 30 days."""
-    listed = stage.client("acm-pca").list_certificate_authorities()["CertificateAuthorities"]
-    usable = [
-        each for each in listed if each["Status"] == "ACTIVE" and each.get("UsageMode") != "SHORT_LIVED_CERTIFICATE"
-    ]
-    return str(usable[0]["Arn"])
 
 
 def public(stage: Stage, authority: Authority) -> None:
@@ -176,7 +167,7 @@ def issued(stage: Stage, managed: str) -> dict[str, Any]:
     end = time.monotonic() + WAIT
     while time.monotonic() < end:
         (latest, *_) = json.loads(stage.command("managed", "show", managed, "--json", quiet=True))
-        if latest["state"] in ("issued", "failed"):
+        if latest["state"] in ("issued", "failed") and latest["due_at"] is None:  # also cleaned up
             break
         time.sleep(PATIENCE)
     if latest["state"] != "issued":

@@ -17,7 +17,7 @@ from pynamodb.exceptions import QueryError
 
 from estate import REGION
 from perennial import clients, errors
-from perennial.clients import DENIED, DISABLED, MISSING, RATES, SHARE, THROTTLING, Clients, Pace, meaning, meant
+from perennial.clients import DENIED, DISABLED, FAULTS, MISSING, RATES, SHARE, THROTTLING, Clients, Pace, meaning, meant
 
 SECRET = "MIIEvQIBADANBgkqhkiG9w0BAQ"
 
@@ -36,6 +36,7 @@ def refused(code: str, status: int = 400, message: str = "no") -> ClientError:
         *((refused(code), errors.AccessDenied) for code in sorted(DENIED)),
         *((refused(code), errors.RegionDisabled) for code in sorted(DISABLED)),
         *((refused(code, 404), errors.NotFound) for code in sorted(MISSING)),
+        *((refused(code), errors.Unavailable) for code in sorted(FAULTS)),
         (refused("Anything", 429), errors.Throttled),
         (refused("Forbidden", 403), errors.AccessDenied),
         (refused("InternalFailure", 500), errors.Unavailable),

@@ -123,6 +123,7 @@ PASSING: dict[str, tuple[str, ...]] = {
     "no common name": judged(build(None, names=(NAME,), issuer=CA, validity=89 * DAY)),
     "for clients": judged(CLIENT, profile=replace(PROFILE, usages=("clientAuth",))),
     "for both": judged(BOTH, profile=replace(PROFILE, usages=("clientAuth", "serverAuth"))),
+    "for clients too, by an ACME CA": judged(BOTH, issuer=AcmeIssuer(name="ca", directory="", public=False)),
     "without usages, none asked": judged(leaf(eku=None), profile=replace(PROFILE, usages=())),
     "a private CA's plain certificate": judged(NO_EXTENSIONS),
     "a CA for any usage": judged(leaf(issuer=ANY_CA), ANY_CA),

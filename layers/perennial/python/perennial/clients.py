@@ -90,6 +90,22 @@ DISABLED = frozenset(
         "SubscriptionRequiredException",
     }
 )
+FAULTS = frozenset(  # of the service itself; pynamodb passes the code on without the HTTP status
+    {
+        "DependencyTimeoutException",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServiceError",
+        "InternalServiceErrorException",
+        "InternalServiceException",
+        "KMSInternalException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+    }
+)
 HOMES = {  # partition -> the region of IAM, CloudFront and their tags; others have their global services in any region
     "aws": "us-east-1",
     "aws-cn": "cn-northwest-1",
@@ -237,7 +253,7 @@ def meaning(error: ClientError | BotoCoreError, doing: str) -> PerennialError:
         return NotFound(text)
     if status == 403:
         return AccessDenied(text)
-    return Unavailable(text) if status >= 500 else ServiceRefused(text)
+    return Unavailable(text) if status >= 500 or code in FAULTS else ServiceRefused(text)
 
 
 def _without_answer(error: Exception, doing: str) -> PerennialError:

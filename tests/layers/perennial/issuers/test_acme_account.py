@@ -24,7 +24,8 @@ from perennial.errors import (
 )
 from perennial.issuers import issuer
 from perennial.issuers.acme import Acme
-from perennial.issuers.acme_account import Accounts, Kept
+from perennial.issuers.acme_account import Accounts
+from perennial.issuers.acme_account_secret import AccountSecret, Kept
 from perennial.issuers.acme_network import Signer
 from perennial.profiles import AcmeIssuer
 
@@ -108,7 +109,8 @@ def test_two_that_begin_at_once_end_with_one_key(server: AcmeServer, secrets: An
     """Someone creates the secret between the question for it and its creation: theirs is used."""
     made = Asker(server, secrets).acme()
     accounts = made._accounts
-    read, first = accounts._read, iter([True])
+    secret = accounts._secret
+    read, first = secret.read, iter([True])
 
     def late(stage: str = "AWSCURRENT") -> Any:
         if next(first, False):
@@ -116,17 +118,17 @@ def test_two_that_begin_at_once_end_with_one_key(server: AcmeServer, secrets: An
             return None
         return read(stage)
 
-    accounts._read = late  # type: ignore[method-assign]
+    secret.read = late  # type: ignore[method-assign]
     assert accounts.account(made._network()).url in server.accounts
     assert len(server.accounts) == 1
 
 
 def test_two_that_store_the_same_at_once_end_with_what_was_stored_first(server: AcmeServer, secrets: Any) -> None:
     """The request's token says that it is the same wish; its content may differ."""
-    accounts = Asker(server, secrets).acme()._accounts
-    accounts._create()
-    one = accounts._put(Kept(private_key="one"), "the same wish")
-    two = accounts._put(Kept(private_key="two"), "the same wish")
+    secret = AccountSecret(Asker(server, secrets).settings, secrets, "alias/perennial")
+    secret.create()
+    one = secret.put(Kept(private_key="one"), "the same wish")
+    two = secret.put(Kept(private_key="two"), "the same wish")
     assert (one.private_key, two) == ("one", one)
     assert stored(secrets)["private_key"] == "one"
 
@@ -368,7 +370,7 @@ def test_no_key_is_in_a_log_an_error_or_a_representation(
     server.bound = {"kid-1": b"k" * 32}
     secrets.create_secret(Name="eab", SecretString=json.dumps({"kid": "kid-1", "hmac_key": HMAC}))
     asker = Asker(server, secrets, eab_secret="eab")
-    shown = [repr(asker.acme()._accounts._create())]
+    shown = [repr(asker.acme()._accounts._secret.create())]
     server.refuse["newAccount"] = [problem("badSignatureAlgorithm")]
     try:
         asker.issue("a.example.com")

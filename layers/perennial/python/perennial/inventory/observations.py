@@ -16,7 +16,7 @@ from perennial.inventory import conversion
 from perennial.inventory.conversion import CERTIFICATE, PLACE, certificate_key, place_item_key
 from perennial.inventory.items import Item, stamp
 from perennial.inventory.records import DueKind
-from perennial.inventory.writing import CONDITION_FAILED, in_parallel, update
+from perennial.inventory.writing import condition_failed, in_parallel, update
 from perennial.manifest import Difference, Role, Scope, Sighting
 
 
@@ -43,7 +43,7 @@ class Observations:
         try:
             item.save(condition=Item.pk.does_not_exist())
         except PutError as error:
-            if error.cause_response_code != CONDITION_FAILED:
+            if not condition_failed(error):
                 raise
             update((item.pk, item.sk), [Item.gone_at.remove()], Item.gone_at.exists())
 

@@ -19,7 +19,7 @@ from perennial.inventory import conversion
 from perennial.inventory.items import Item, stamp, time_of
 from perennial.inventory.observations import Observations
 from perennial.inventory.records import Due, DueKind, VersionRecord, VersionState
-from perennial.inventory.writing import CONDITION_FAILED, update
+from perennial.inventory.writing import condition_failed, update
 from perennial.solvers.interface import Challenge, Shown
 
 VERSION = "VERSION#"
@@ -58,7 +58,7 @@ class Versions(Observations):
         try:
             item.save(condition=unchanged)
         except PutError as error:
-            if error.cause_response_code != CONDITION_FAILED:
+            if not condition_failed(error):
                 raise
             raise ConcurrentChange(f"{record.reference} was changed by another step; it is read again") from error
         return replace(record, revision=record.revision + 1, due_at=due)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from pynamodb.exceptions import UpdateError
+from pynamodb.exceptions import PynamoDBException, UpdateError
 from pynamodb.expressions.update import Action
 
 from perennial.inventory.items import Item
@@ -25,10 +25,17 @@ def update(key: tuple[str, str], actions: Sequence[Action], condition: Any = Non
     try:
         item.update(list(actions), condition=condition)
     except UpdateError as error:
-        if error.cause_response_code == CONDITION_FAILED:
+        if condition_failed(error):
             return None
         raise
     return item
+
+
+def condition_failed(error: PynamoDBException) -> bool:
+    """Whether an error means that a condition did not hold. pynamodb's own `cause_response_code` cannot be asked where
+    no answer came."""
+    response = getattr(error.cause, "response", None) or {}
+    return bool(response.get("Error", {}).get("Code") == CONDITION_FAILED)
 
 
 def in_parallel(write: Callable[[T], object], these: Iterable[T]) -> None:

@@ -16,14 +16,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from perennial.errors import InvalidConfiguration, InvalidReply, PerennialError, ServiceRefused, Unavailable
+from perennial.errors import InvalidConfiguration, ServiceRefused
 from perennial.issuers import acme_challenge, acme_problem
+from perennial.issuers import acme_invalid_order as invalid_order
 from perennial.issuers.acme_account import refused, thumbprint
-from perennial.issuers.acme_chain import MAX_ALTERNATES, certificate_id, ends_at, read_chain
-from perennial.issuers.acme_network import PEM_CHAIN, Network, Reply, Signer
+from perennial.issuers.acme_certificate import fetch_chain
+from perennial.issuers.acme_chain import certificate_id
+from perennial.issuers.acme_network import Network, Reply, Signer
 from perennial.issuers.acme_order import MAX_NAMES, Authorization, Order, Phase, started_again, write
 from perennial.issuers.acme_problem import Problem
-from perennial.issuers.acme_reading import Fields, bounded
+from perennial.issuers.acme_reading import Fields
 from perennial.issuers.interface import Ask, Issued, Keep, Later, Outcome, Present
 
 MAX_ATTEMPTS = 3  # orders that may expire, before the reason is asked for
@@ -153,7 +155,7 @@ class Steps:
                 name = acme_challenge.named(fields, self._ask.names)
                 waiting.append(acme_challenge.chosen(fields, url, name, self._settings, self._account.url))
             elif status == "invalid":
-                failed.append(_seen(fields))
+                failed.append(invalid_order.seen(fields))
             elif status != "valid":
                 return None
         if failed:
@@ -213,7 +215,7 @@ class Steps:
             self._keep(phase=Phase.ISSUED, certificate=fields.url("certificate"))
             return self._fetch()
         if status == "invalid":
-            self._raise_reason(fields)
+            invalid_order.raise_reason(self._network, self._account, self._order, fields, self._now)
             return None
         doing = "issues" if status == "processing" else "looks at the challenges"
         return self._later(reply, doing, None if status == "pending" else Phase.FINALIZED)
@@ -243,82 +245,13 @@ class Steps:
         default = min(2.0 ** min(polls, 10), MAX_DEFAULT_SECONDS)
         return Later(_clamped(reply.retry_after or default), f"{self._settings.name} {doing}")
 
-    def _raise_reason(self, fields: Fields) -> None:
-        """Raise why the order is invalid; return where it only expired.
-
-        Raises: PerennialError.
-        """
-        error = _error(fields)
-        if error is not None and self._order.phase is Phase.FINALIZED:
-            raise self._meaning(error)
-        seen, lapsed = self._look_at_authorizations()
-        if seen:
-            raise acme_problem.validation_failed(seen, self._doing)
-        if error is not None:
-            raise self._meaning(error)
-        expires = fields.time("expires")
-        if not lapsed and (expires is None or expires > self._now):
-            raise ServiceRefused(f"{self._doing}: the CA made it invalid and does not say why; ask the CA")
-
-    def _look_at_authorizations(self) -> tuple[list[Problem], bool]:
-        """What the CA saw at the names that failed, and whether some authorization lapsed."""
-        seen, lapsed = [], False
-        for url in self._order.pages:
-            reply = self._post(url, "authorization", b"", "404")
-            if reply.problem is not None:
-                lapsed = True
-                continue
-            fields = reply.read()
-            status = fields.one_of("status", acme_challenge.STATUSES)
-            lapsed = lapsed or status in ("deactivated", "expired", "revoked")
-            if status == "invalid":
-                seen.append(_seen(fields))
-        return seen, lapsed
-
-    def _meaning(self, error: Problem) -> PerennialError:
-        return acme_problem.meaning(error, self._doing)
-
     @property
     def _doing(self) -> str:
         return f"{self._settings.name}: order {self._order.url}"
 
-    # The certificate
-
     def _fetch(self) -> Issued:
-        reply, chain = self._chain(self._order.certificate)
         root = self._ask.profile.preferred_root
-        if root and not ends_at(chain, root):
-            chain = self._preferred(reply, chain, root)
-        return Issued(chain)
-
-    def _preferred(self, reply: Reply, chain: tuple[bytes, ...], root: str) -> tuple[bytes, ...]:
-        """The alternate chain that ends at a root; the default one where there is none (RFC 8555 7.4.2)."""
-        for url in reply.alternates(MAX_ALTERNATES):
-            other, found = self._chain(url)
-            if found[0] != chain[0]:
-                raise InvalidReply(f"{other.doing}: the alternate chain is of another certificate")
-            if ends_at(found, root):
-                return found
-        return chain
-
-    def _chain(self, url: str) -> tuple[Reply, tuple[bytes, ...]]:
-        reply = self._network.post(url, b"", self._account, "certificate", accept=PEM_CHAIN, tolerate=("404",))
-        if reply.problem is not None:
-            raise Unavailable(f"{reply.doing}: the order is valid, but its certificate is not there", retry_after=10)
-        return reply, read_chain(reply.pem(), reply.doing)
-
-
-def _seen(fields: Fields) -> Problem:
-    """What the CA saw when it looked at a name."""
-    name = fields.of("identifier").text("value", "", most=255)
-    problems = [_error(each) for each in fields.each("challenges", acme_challenge.MAX_CHALLENGES)]
-    found = next((each for each in problems if each), Problem(code="", detail="the CA does not say why"))
-    return replace(found, name=bounded(name))
-
-
-def _error(fields: Fields) -> Problem | None:
-    """The problem in a reply's `error`."""
-    return acme_problem.read_problem(fields.of("error")) if fields.values.get("error") is not None else None
+        return Issued(fetch_chain(self._network, self._account, self._order.certificate, root))
 
 
 def _clamped(seconds: float) -> float:
