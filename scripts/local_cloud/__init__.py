@@ -14,6 +14,8 @@ standard ``AWS_ENDPOINT_URL`` variables.
     resources/     the CloudFormation resource types that ministack lacks
     in_process.py  botocore clients that call a service of this process without a socket
     tagging.py     the tags of the fakes' resources in the Resource Groups Tagging API
+    dns_bridge.py, dns_answers.py   a DNS server that answers from Route 53's zones
+    http_bridge.py what an ALB does on port 80, for http-01
     unpacked.py    Lambda layers, unpacked once
     fakes/         the added services
     __main__.py    the command ``scripts/local-cloud``
