@@ -16,20 +16,27 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from moto.core.models import botocore_stubber
+from moto.s3.models import s3_backends
 from moto.secretsmanager.exceptions import ResourceExistsException
 from moto.secretsmanager.models import SecretsManagerBackend
 
 from acme_server import AcmeServer
 from certificates import build
-from estate import HUB, Estate
+from estate import HUB, REGION, Clock, Estate
 from layers.perennial.conftest import in_memory_hub
+from local_cloud.fakes.acm_pca import AcmPca as AcmPcaFake
+from local_cloud.fakes.loopback import client
 from perennial import issuance
 from perennial.certificate_request import CertificateRequest
 from perennial.deployment import Deployment
 from perennial.errors import RETRYABLE, PerennialError
 from perennial.inventory.records import VersionRecord
 from perennial.issuance import Step
+from perennial.issuers import acm_pca
+from perennial.issuers.acm_pca import AcmPca
 from perennial.key_store import PREFIX
+from perennial.profiles import PcaIssuer
 from strict_route53 import StrictRoute53
 
 CONFIGURATION = """
@@ -59,8 +66,17 @@ issuer = "ca"
 names = [".example.com"]
 key_home = "kms"
 
+[issuers.inside]
+kind = "acm_pca"
+authority = {authority}
+
+[profiles.private]
+issuer = "inside"
+names = [".svc.internal"]
+validity_days = 30
+
 [policy.owners]
-shop = [".example.com", "*..example.com"]
+shop = [".example.com", "*..example.com", ".svc.internal"]
 """
 RETRIES = 6  # that the state machine makes
 ROUNDS = 12  # of the tick, until a version must have ended
@@ -92,6 +108,57 @@ class _Visible:
         return f'"{value}"' in self._route53.values(self._zone, where)
 
 
+class PrivateAuthority:
+    """ACM PCA with one active root CA: the local cloud's fake, in this process, with the hub's clock."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.fake = AcmPcaFake(
+            where=lambda: (HUB, REGION), clock=clock, put_object=_put_report, background=lambda work: work()
+        )
+        self.client = client(self.fake)
+        self.client.meta.events.unregister("before-send", botocore_stubber)  # moto would answer too
+        self.arn = root(self.client, clock)
+
+    def issuer(self, settings: PcaIssuer, deployment: Deployment) -> AcmPca:
+        """In place of the factory, whose clients are moto's."""
+        return AcmPca(settings, client=self.client, s3=deployment.clients("s3"), bucket="manifests")
+
+    def issued(self) -> list[str]:
+        """ARNs of what it issued besides its own certificate."""
+        authority = self.fake.state(HUB, REGION).authorities[self.arn]
+        return [each.arn for each in authority.issued.values() if "RootCA" not in each.template_arn]
+
+
+def _put_report(bucket: str, key: str, body: bytes, content_type: str) -> int:
+    s3_backends[HUB]["aws"].put_object(bucket, key, body)
+    return 200
+
+
+def root(pca: Any, clock: Any) -> str:
+    """Make an active root CA; returns its ARN."""
+    configuration = {
+        "KeyAlgorithm": "EC_prime256v1",
+        "SigningAlgorithm": "SHA256WITHECDSA",
+        "Subject": {"CommonName": "Inside"},
+    }
+    arn = str(
+        pca.create_certificate_authority(
+            CertificateAuthorityConfiguration=configuration, CertificateAuthorityType="ROOT"
+        )["CertificateAuthorityArn"]
+    )
+    own = pca.issue_certificate(
+        CertificateAuthorityArn=arn,
+        Csr=pca.get_certificate_authority_csr(CertificateAuthorityArn=arn)["Csr"].encode(),
+        SigningAlgorithm="SHA256WITHECDSA",
+        TemplateArn="arn:aws:acm-pca:::template/RootCACertificate/V1",
+        Validity={"Type": "DAYS", "Value": 3_650},
+    )["CertificateArn"]
+    clock.now += timedelta(minutes=30)  # it is issued in the background
+    body = pca.get_certificate(CertificateAuthorityArn=arn, CertificateArn=own)["Certificate"].encode()
+    pca.import_certificate_authority_certificate(CertificateAuthorityArn=arn, Certificate=body)
+    return arn
+
+
 @dataclass
 class IssuingHub:
     """An in-memory hub that issues. `steps` are the functions that were called, in order."""
@@ -100,6 +167,7 @@ class IssuingHub:
     server: AcmeServer
     route53: StrictRoute53
     zone: str
+    authority: PrivateAuthority
     steps: list[str] = field(default_factory=list)
     around: Callable[[str, Callable[[], Step]], Step] = lambda name, step: step()
 
@@ -118,6 +186,10 @@ class IssuingHub:
 
     def version(self, reference: str) -> VersionRecord:
         return self.deployment.inventory.version(reference)
+
+    def issued(self) -> int:
+        """The certificates that both CAs issued: what is paid for."""
+        return self.server.issued + len(self.authority.issued())
 
     # --- the workflow, as infra/issuance.py defines it ---
 
@@ -161,7 +233,7 @@ class IssuingHub:
 
     def forget(self) -> None:
         """A new process: only what is stored remains."""
-        for name in ("inventory", "settings", "_assumed"):
+        for name in ("inventory", "settings", "issuers", "_assumed"):
             self.deployment.__dict__.pop(name, None)
 
     def settle(self, reference: str) -> VersionRecord:
@@ -226,22 +298,26 @@ def _as_strict_as_aws(patched: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def issuing_hub(text: str = CONFIGURATION) -> Iterator[IssuingHub]:
-    """A hub with one ACME issuer and one zone, at the present time: the server's certificates begin now."""
+    """A hub with an ACME issuer and a private CA, and one zone, at the present time: certificates begin now."""
     route53 = StrictRoute53(HUB)
     zone = route53.zone(ZONE, HUB)
+    clock = Clock(datetime.now(UTC).replace(microsecond=0))
+    authority = PrivateAuthority(clock)
     with AcmeServer() as server, pytest.MonkeyPatch.context() as patched:
         _as_strict_as_aws(patched)
+        patched.setattr(acm_pca, "issuer", authority.issuer)
         server.shown = _Visible(route53, zone)  # type: ignore[assignment]
         roots = "".join(each.pem for each in _roots())
-        configuration = text.format(directory=json.dumps(server.directory), roots=json.dumps(roots))
+        facts = {"directory": server.directory, "roots": roots, "authority": authority.arn}
+        configuration = text.format(**{name: json.dumps(value) for name, value in facts.items()})
         with in_memory_hub(configuration.encode()) as estate:
-            estate.clock.now = datetime.now(UTC).replace(microsecond=0)
+            estate.clock = clock
             environment = {**estate.deployment.environment, "PERENNIAL_KEY_ID": "alias/aws/secretsmanager"}
-            deployment = Deployment(environment, estate.clock)
+            deployment = Deployment(environment, clock)
             clients = _Clients(estate.deployment.clients, route53.clients[HUB]())
             deployment.__dict__.update(clients=clients, account=HUB)
             estate.deployment = deployment
-            yield IssuingHub(estate, server, route53, zone)
+            yield IssuingHub(estate, server, route53, zone, authority)
 
 
 def _roots() -> list[Any]:

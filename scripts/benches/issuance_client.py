@@ -66,7 +66,12 @@ class FileSecrets:
         return self._put(Name, SecretString, ClientRequestToken)
 
     def put_secret_value(
-        self, *, SecretId: str, SecretString: str, ClientRequestToken: str, **_: Any  # noqa: N803
+        self,
+        *,
+        SecretId: str,
+        SecretString: str,
+        ClientRequestToken: str,
+        **_: Any,  # noqa: N803
     ) -> dict[str, str]:
         return self._put(SecretId, SecretString, ClientRequestToken)
 

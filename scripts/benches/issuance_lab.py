@@ -55,7 +55,10 @@ def lab() -> Iterator[Lab]:
         directory = Path(made)
         records = directory / "records"
         records.mkdir()
-        with _names(records) as ports, pebble(directory / "pebble", dns=f"127.0.0.1:{ports['dns']}", retry_after=0) as server:
+        with (
+            _names(records) as ports,
+            pebble(directory / "pebble", dns=f"127.0.0.1:{ports['dns']}", retry_after=0) as server,
+        ):
             roots = directory / "ca.pem"
             roots.write_text(server.directory_roots)
             place = Place(url=server.directory, roots=str(roots), records=str(records), secrets=str(directory))

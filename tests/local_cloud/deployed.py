@@ -301,17 +301,23 @@ def deployed_hub(directory: Path) -> Iterator[Hub]:
 
 
 def _deployed(cloud: Cloud, endpoint: str) -> Hub:
-    configuration = cloud.directory / "perennial.toml"
     lists = {"accounts": ACCOUNTS, "regions": (REGION, OTHER_REGION), "endpoints": (endpoint,)}
     texts = {name: json.dumps(list(value)) for name, value in lists.items()}
-    configuration.write_text(CONFIGURATION.format(**texts, hub=HUB_ACCOUNT))
+    hub = deployed_as(cloud, CONFIGURATION.format(**texts, hub=HUB_ACCOUNT), endpoint)
+    for account in ACCOUNTS:
+        for region in (REGION, OTHER_REGION):
+            cloud.client("securityhub", account, region).enable_security_hub()
+    return hub
+
+
+def deployed_as(cloud: Cloud, text: str, endpoint: str = "") -> Hub:
+    """Deploy both stacks with this perennial.toml into a running cloud, their schedules off."""
+    configuration = cloud.directory / "perennial.toml"
+    configuration.write_text(text)
     app = App(REPOSITORY, context={"config": str(configuration)})
     outputs = deploy(cloud, app, HUB_ACCOUNT, REGION)["PerennialHub"]
     deploy(cloud, App(REPOSITORY, context={**app.context, "hub": outputs["BusArn"]}), MEMBER_ACCOUNT, REGION)
     _quiet(cloud)
-    for account in ACCOUNTS:
-        for region in (REGION, OTHER_REGION):
-            cloud.client("securityhub", account, region).enable_security_hub()
     return Hub(cloud, outputs, endpoint, _functions(cloud))
 
 

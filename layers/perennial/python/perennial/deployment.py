@@ -15,7 +15,9 @@ from perennial.manifest_store import Manifests
 from perennial.settings import Settings, load
 
 if TYPE_CHECKING:
+    from perennial import profiles
     from perennial.inventory.store import Inventory
+    from perennial.issuers.interface import Issuer
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Deployment:
         from perennial.inventory.store import Inventory
 
         return Inventory(self.named("PERENNIAL_TABLE"), region=self.clients.region)
+
+    @cached_property
+    def issuers(self) -> dict[profiles.Issuer, Issuer]:
+        """The issuers that were made so far, which `perennial.issuers.issuer` makes."""
+        return {}
 
     @cached_property
     def _assumed(self) -> dict[tuple[str, str], tuple[datetime, Clients]]:

@@ -389,6 +389,9 @@ def test_the_registry_makes_the_issuer_of_a_deployment(server: AcmeServer, secre
     """The key is the one that the function's environment names; nothing is asked yet."""
 
     class Deployed:
+        def __init__(self) -> None:
+            self.issuers: dict[Any, Any] = {}
+
         def clients(self, service: str) -> Any:
             return {"secretsmanager": secrets}[service]
 

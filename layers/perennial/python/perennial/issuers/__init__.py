@@ -24,10 +24,17 @@ def kinds() -> tuple[str, ...]:
 
 
 def issuer(settings: profiles.Issuer, deployment: Deployment) -> Issuer:
-    """The issuer that a deployment's settings describe.
+    """The issuer that a deployment's settings describe: the same one for the same settings, so that a warm function
+    keeps its connections to a CA.
 
     Raises: InvalidConfiguration.
     """
+    if settings not in deployment.issuers:
+        deployment.issuers[settings] = _made(settings, deployment)
+    return deployment.issuers[settings]
+
+
+def _made(settings: profiles.Issuer, deployment: Deployment) -> Issuer:
     from importlib import import_module
 
     from perennial.errors import InvalidConfiguration

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perennial.certificate import Certificate
 from perennial.errors import InvalidReply, ServiceRefused
-from perennial.issuers import acme_account_secret, acme_order
+from perennial.issuers import acme_account, acme_order
 from perennial.issuers.acme_account import Accounts
 from perennial.issuers.acme_chain import certificate_id
 from perennial.issuers.acme_http import Http
@@ -26,7 +26,7 @@ from perennial.profiles import AcmeIssuer
 if TYPE_CHECKING:
     from perennial.deployment import Deployment
 
-ACTIONS = acme_account_secret.ACTIONS
+ACTIONS = acme_account.ACTIONS
 ASK_AGAIN_SECONDS = 21_600.0  # renewal information whose server does not say (RFC 9773 4.3.2)
 _SHORTEST, _LONGEST = 60.0, 86_400.0  # between two questions for it
 

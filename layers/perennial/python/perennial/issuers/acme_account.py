@@ -12,12 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from perennial.errors import InvalidConfiguration, PerennialError, ServiceRefused
-from perennial.issuers.acme_account_secret import PENDING, AccountSecret, Kept, new_key
+from perennial.issuers.acme_account_secret import ACTIONS, PENDING, AccountSecret, Kept, new_key, secret_name
 from perennial.issuers.acme_network import Directory, Network, Reply, Signer, sign
 from perennial.profiles import AcmeIssuer
 
 if TYPE_CHECKING:
     from josepy.jwk import JWKEC
+
+__all__ = ("ACTIONS", "Accounts", "refused", "secret_name", "thumbprint")
 
 _ANOTHER = "deactivate the issuer's account here, so that the next order creates another"
 
@@ -123,10 +125,8 @@ class Accounts:
         try:
             urls = Urls({"newAccount": directory.new_account})
             return ExternalAccountBinding.from_data(key.public_key(), kid, hmac_key, urls)
-        except (ValueError, TypeError):
-            raise self._secret.unusable(
-                self._settings.eab_secret, "hmac_key is not base64url"
-            ) from None  # quotes the key
+        except (ValueError, TypeError):  # it may quote the key
+            raise self._secret.unusable(self._settings.eab_secret, "hmac_key is not base64url") from None
 
     def _known(self, network: Network, new: Signer) -> bool:
         """Whether a key change reached the CA: whether it knows the account under the new key (RFC 8555 7.3.1)."""

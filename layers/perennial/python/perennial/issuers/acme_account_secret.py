@@ -1,7 +1,7 @@
 """The secret of an ACME account, `perennial/acme/<issuer>`: what it holds, and how it is written.
 
-It is JSON: `private_key` (PEM, PKCS #8, P-256), `url` (of the account, "" until it is known), `directory` (the CA's URL),
-`contacts`. A version that is written twice for the same reason is written once: the request's token says so.
+It is JSON: `private_key` (PEM, PKCS #8, P-256), `url` (of the account, "" until it is known), `directory` (the CA's
+URL), `contacts`. A version that is written twice for the same reason is written once: the request's token says so.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from perennial.errors import InvalidReply, Unavailable
-from perennial.issuers.acme_chain import MAX_ALTERNATES, ends_at, read_chain
+from perennial.issued import ends_at
+from perennial.issuers.acme_chain import MAX_ALTERNATES, read_chain
 from perennial.issuers.acme_network import PEM_CHAIN, Network, Reply, Signer
 
 

@@ -54,11 +54,3 @@ def certificate_id(certificate: Certificate) -> str:
     number = serial.to_bytes(serial.bit_length() // 8 + 1)  # as DER has it: with room for the sign
     key_identifier = bytes.fromhex(certificate.authority_key_identifier)
     return f"{b64encode(key_identifier).decode()}.{b64encode(number).decode()}"
-
-
-def ends_at(chain: tuple[bytes, ...], root: str) -> bool:
-    """Whether a chain ends at the root of this common name, sent along or not."""
-    from cryptography import x509
-
-    issuer = x509.load_der_x509_certificate(chain[-1]).issuer
-    return root in (each.value for each in issuer.get_attributes_for_oid(x509.NameOID.COMMON_NAME))

@@ -34,6 +34,17 @@ def raise_reason(network: Network, account: Signer, order: Order, fields: Fields
         raise ServiceRefused(f"{doing}: the CA made it invalid and does not say why; ask the CA")
 
 
+def raise_failed(network: Network, account: Signer, order: Order) -> None:
+    """Raise what the CA saw where an authorization is invalid, whatever it says of the order (against RFC 8555 7.1.6,
+    acme2certifier leaves it pending).
+
+    Raises: ValidationFailed.
+    """
+    problems, _ = _authorizations(network, account, order)
+    if problems:
+        raise acme_problem.validation_failed(problems, f"{network.settings.name}: order {order.url}")
+
+
 def seen(fields: Fields) -> Problem:
     """What the CA saw as it looked at the name of an invalid authorization.
 

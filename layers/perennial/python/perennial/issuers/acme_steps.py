@@ -30,6 +30,7 @@ from perennial.issuers.interface import Ask, Issued, Keep, Later, Outcome, Prese
 
 MAX_ATTEMPTS = 3  # orders that may expire, before the reason is asked for
 MAX_POLLS = 60  # looks at an order in one phase
+LOOKED_CLOSER = (2, 8, 32)  # looks after which a pending order's authorizations are read: some CAs leave it pending
 ANSWERED_SECONDS = 3.0  # what a validation usually takes
 MAX_DEFAULT_SECONDS = 60.0
 MAX_WAIT_SECONDS = 300.0
@@ -202,9 +203,12 @@ class Steps:
 
     def _look(self) -> Outcome | None:
         reply = self._post(self._order.url, "order", b"", "404")
-        if reply.problem is not None:
-            return None
-        return self._went_on(reply.read(), reply)
+        return self._gone(reply) if reply.problem is not None else self._went_on(reply.read(), reply)
+
+    def _gone(self, reply: Reply) -> Outcome | None:
+        """The CA says that it has no such order. Once it has the CSR, it may have issued: then another order would be a
+        second certificate, so the same one is asked for again."""
+        return self._later(reply, "issues") if self._order.phase is Phase.FINALIZED else None
 
     def _went_on(self, fields: Fields, reply: Reply) -> Outcome | None:
         """Go on from what the CA says of the order."""
@@ -217,6 +221,8 @@ class Steps:
         if status == "invalid":
             invalid_order.raise_reason(self._network, self._account, self._order, fields, self._now)
             return None
+        if status == "pending" and self._order.polls in LOOKED_CLOSER:
+            invalid_order.raise_failed(self._network, self._account, self._order)
         doing = "issues" if status == "processing" else "looks at the challenges"
         return self._later(reply, doing, None if status == "pending" else Phase.FINALIZED)
 
@@ -227,7 +233,7 @@ class Steps:
         body = _json({"csr": b64encode(self._ask.csr).decode()})
         reply = self._post(self._order.finalize, "finalize", body, "orderNotReady", "404")
         if reply.problem is not None:
-            return None if reply.problem.status == 404 else self._later(reply, "prepares the order")
+            return self._gone(reply) if reply.problem.status == 404 else self._later(reply, "prepares the order")
         first = self._order.phase is not Phase.FINALIZED
         self._keep(phase=Phase.FINALIZED, polls=0 if first else self._order.polls)
         fields = reply.read()
