@@ -289,4 +289,6 @@ class PerennialHub(cdk.Stack):
             aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)
             cdk.CfnOutput(self, name, value=value)
         file = f"{self._configuration.s3_bucket_name}/{self._configuration.s3_object_key}"
-        aws_ssm.StringParameter(self, "SettingsParameter", parameter_name=f"{PARAMETERS}/settings", string_value=file)
+        for name, value in {"Settings": file, "Key": self._key.key_arn}.items():
+            parameter = f"{PARAMETERS}/{name.lower()}"
+            aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)

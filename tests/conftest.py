@@ -1,8 +1,24 @@
-"""For all tests: none of them judges how long something took."""
+"""For all tests: none of them judges how long something took, and what they counted is told at the end."""
 
 from __future__ import annotations
+
+from collections import Counter
+from typing import Any
 
 from hypothesis import settings
 
 settings.register_profile("perennial", deadline=None)
 settings.load_profile("perennial")
+COUNTED = "interrupted at "  # a test that interrupts something records under it how often: record_property(name, n)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How many points were interrupted, of all processes that ran tests."""
+    counts: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            counts.update({str(name): int(n) for name, n in report.user_properties if str(name).startswith(COUNTED)})
+    for name, number in sorted(counts.items()):
+        terminalreporter.write_line(f"{name}: {number:,} points")
+    if counts:
+        terminalreporter.write_line(f"interrupted: {counts.total():,} points in all")

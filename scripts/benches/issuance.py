@@ -49,10 +49,12 @@ def _against_pebble(parts: list[str] | tuple[str, ...], *, quick: bool) -> Itera
     if program("pebble") is None:
         say(f"no requests and no rates: {MISSING}")
         return
-    for peer in issuance_peers.missing():
-        say(f"not beside {peer.name}, which is not installed: run scripts/setup --with-acme-clients")
+    installed = issuance_peers.installed()
+    for peer in issuance_peers.PEERS:
+        if peer not in installed:
+            say(f"not beside {peer.name}, which is not installed: run scripts/setup --with-acme-clients")
     with lab() as here:
-        peers = {peer: peer.warmed(here) for peer in issuance_peers.installed()}
+        peers = {peer: peer.warmed(here) for peer in installed}
         if "requests" in parts:
             yield from issuance_requests.run(here, peers, SIZES, QUICK_PEERS if quick else SIZES)
         if "rates" in parts:

@@ -62,18 +62,11 @@ class FileSecrets:
             raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetSecretValue") from None
         return found
 
-    def create_secret(self, *, Name: str, SecretString: str, ClientRequestToken: str, **_: Any) -> dict[str, str]:  # noqa: N803
-        return self._put(Name, SecretString, ClientRequestToken)
+    def create_secret(self, **asked: Any) -> dict[str, str]:
+        return self._put(asked["Name"], asked["SecretString"], asked["ClientRequestToken"])
 
-    def put_secret_value(
-        self,
-        *,
-        SecretId: str,
-        SecretString: str,
-        ClientRequestToken: str,
-        **_: Any,  # noqa: N803
-    ) -> dict[str, str]:
-        return self._put(SecretId, SecretString, ClientRequestToken)
+    def put_secret_value(self, **asked: Any) -> dict[str, str]:
+        return self._put(asked["SecretId"], asked["SecretString"], asked["ClientRequestToken"])
 
     def _put(self, name: str, text: str, version: str) -> dict[str, str]:
         self._file(name).write_text(json.dumps({"SecretString": text, "VersionId": version}))

@@ -55,7 +55,7 @@ class _Hook(BaseHTTPRequestHandler):
 
     records: Path
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         name = asked["fqdn"].rstrip(".")
         if self.path == "/present":

@@ -1,4 +1,4 @@
-"""lego and certbot in the issuance bench: dns-01, keys on P-256, an account that is warm, no wait that they can leave out.
+"""lego and certbot in the issuance bench: dns-01, keys on P-256, a warm account, and no wait that they can leave out.
 
 lego shows its challenges through its provider `httpreq`, without a look for the record itself (`--dns.disable-cp`).
 certbot does so through its hooks; as it locks its directories, each that runs at once has directories of its own.
@@ -102,11 +102,9 @@ CERTBOT = Peer(
 )
 
 
+PEERS = (LEGO, CERTBOT)
+
+
 def installed() -> tuple[Peer, ...]:
     """Those that are on PATH."""
-    return tuple(peer for peer in (LEGO, CERTBOT) if shutil.which(peer.name))
-
-
-def missing() -> tuple[Peer, ...]:
-    """Those that are not."""
-    return tuple(peer for peer in (LEGO, CERTBOT) if not shutil.which(peer.name))
+    return tuple(peer for peer in PEERS if shutil.which(peer.name))

@@ -1,4 +1,4 @@
-"""One step of an order in a process of its own: it knows what is in a file, and leaves there what the next one needs."""
+"""One step of an order in a process of its own: it knows what is in a file, and leaves there what comes of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from benches import child, issuance_client
 from benches.issuance_client import MOST_STEPS, Place
 from perennial.issuers.interface import Ask, Issued, Present
-from perennial.profiles import Profile
 
 
 @dataclass(frozen=True, kw_only=True)

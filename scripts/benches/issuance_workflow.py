@@ -43,10 +43,13 @@ class Workflow:
 
 def run(sizes: Sequence[int]) -> Iterator[Result]:
     """The figures of certificates with some numbers of names."""
+    from issuing import issuing_hub
+
+    sys.path.insert(0, str(ROOT))
     say("synthesising the workflow")
-    workflow = synthesised()
+    workflow = workflow_of(synthesised())
     counts = counting.everywhere()
-    with _true_units() as units, _hub() as hub:
+    with _true_units() as units, issuing_hub() as hub:
         execute(workflow, hub, ("first.example.com",))
         for size in sizes:
             say(f"the workflow with {size} names")
@@ -129,12 +132,6 @@ def _pass(hub: IssuingHub, seconds: float) -> None:
     hub.estate.clock.now += timedelta(seconds=seconds)
 
 
-def _hub() -> Any:
-    from issuing import issuing_hub
-
-    return issuing_hub()
-
-
 @contextmanager
 def _true_units() -> Iterator[bool]:
     """The table on DynamoDB Local where that is to be had; whether its units are true."""
@@ -150,12 +147,13 @@ def _true_units() -> Iterator[bool]:
             del os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
 
 
-def synthesised() -> Workflow:
-    """Issuance as the CDK app defines it."""
-    template = _template()
+def workflow_of(template: Mapping[str, Any]) -> Workflow:
+    """Issuance as the hub's template defines it."""
+    from infra.names import ISSUANCE
+
     resources = template["Resources"]
     machines = [each["Properties"] for each in resources.values() if each["Type"] == "AWS::StepFunctions::StateMachine"]
-    issuance = next(each for each in machines if "Issuance" in each["StateMachineName"])
+    issuance = next(each for each in machines if each["StateMachineName"] == ISSUANCE)
     parts = issuance["DefinitionString"]["Fn::Join"][1]
     text = "".join(part if isinstance(part, str) else _reference(part) for part in parts)
     steps = {
@@ -172,12 +170,10 @@ def _reference(value: Mapping[str, Any]) -> str:
     return f"<{got[0]}>" if got else f"<{value['Ref']}>"
 
 
-def _template() -> Mapping[str, Any]:
+def synthesised() -> Mapping[str, Any]:
     """The hub's template. CDK runs on the Node.js of this virtual environment, if it has one."""
     os.environ["PATH"] = os.pathsep.join((str(Path(sys.prefix) / "bin"), os.environ["PATH"]))
-    sys.path.insert(0, str(ROOT))
     import aws_cdk as cdk
-
     from app import build
 
     with tempfile.TemporaryDirectory(prefix="perennial-bench-") as made:

@@ -45,7 +45,7 @@ names = [".svc.internal"]
 
 [solvers]
 zone_accounts = ["444455556666"]
-listeners = ["arn:aws:elasticloadbalancing:eu-central-1:111122223333:listener/app/web/0123456789abcdef/0123456789abcdef"]
+listeners = ["arn:aws:elasticloadbalancing:eu-central-1:111122223333:listener/app/w/0123456789abcdef/fedcba9876543210"]
 """
 
 

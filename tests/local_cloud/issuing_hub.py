@@ -4,8 +4,8 @@ issuing.issue("shop", "web", "www.shop.example.net")    request it as a person d
 issuing.due_now("shop/1")                               what time does to a version that waits or died
 issuing.settle("shop/1")                                let the tick run until the version has ended
 
-Zones: shop.example.net and managed.example.net in the hub's account, delegated.example.org in the member's, to which
-`_acme-challenge.pay.shop.example.net` is a CNAME.
+Zones: shop, managed and files.example.net in the hub's account; delegated.example.org in the member's, to which the
+name `_acme-challenge.pay.shop.example.net` is a CNAME.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography import x509
-from deployed import ACCOUNTS, HUB_ACCOUNT, MEMBER_ACCOUNT, REGION, SETTINGS, Hub, deployed_as, until
+from deployed import ACCOUNTS, HUB_ACCOUNT, MEMBER_ACCOUNT, REGION, SETTINGS, Hub, deployed_as
 from relay import Relay, relay
 
 from acme_servers.pebble import Binding, Pebble, pebble
@@ -32,11 +32,12 @@ from example_estate import ExampleEstate
 from local_cloud import http_bridge
 from local_cloud.cloud import Cloud
 from local_cloud.dns_bridge import dns_bridge
+from perennial.key_store import PREFIX
 
 COMMAND = Path(sys.prefix) / "bin" / "perennial"
 ZONE, ACM_ZONE, MEMBER_ZONE = "shop.example.net", "managed.example.net", "delegated.example.org"
 DELEGATED = f"pay.{ZONE}"
-FILES = "files.example.org"  # names that have no zone of ours: shown by http-01 only
+FILES = "files.example.net"  # whose names are proven by http-01
 NO_ZONE = "elsewhere.example.org"
 CONFIGURATION = """
 [discovery]
@@ -113,7 +114,7 @@ listeners = [{listener}]
 [policy.owners]
 team = [".{zone}", "*.{zone}", "{no_zone}", ".{files}", ".svc.internal", ".{acm_zone}"]
 """
-ENDED = ("issued", "failed")
+WAIT_SCALE = "0.05"  # of the waits and retry intervals of a state machine: a second is as long as a call here
 ROUNDS = 12  # of the tick, until a version must have ended
 _ISSUED = re.compile(r"Issued certificate serial (\S+)")
 
@@ -153,6 +154,7 @@ class IssuingHub:
     hub: Hub
     server: Pebble
     way: Relay
+    said: list[str] = field(default_factory=list)  # everything that the command printed
 
     def client(self, service: str, account: str = HUB_ACCOUNT) -> Any:
         return self.hub.client(service, account)
@@ -170,6 +172,7 @@ class IssuingHub:
             check=False,
             timeout=120,
         )
+        self.said.extend((done.stdout, done.stderr))
         assert done.returncode == expect, done.stderr
         return done.stderr if expect else done.stdout
 
@@ -282,9 +285,17 @@ class IssuingHub:
         """Challenges that are still shown anywhere."""
         return [*self.records(), *self.challenge_files()]
 
-    def serials(self) -> list[str]:
+    def keys_of(self, managed: str) -> set[str]:
+        """The private keys (PEM) in all versions of a managed certificate's secret."""
+        client, name = self.client("secretsmanager"), f"{PREFIX}{managed}"
+        listed = client.list_secret_version_ids(SecretId=name, IncludeDeprecated=True)["Versions"]
+        values = [client.get_secret_value(SecretId=name, VersionId=each["VersionId"]) for each in listed]
+        contents = [json.loads(each["SecretString"]) for each in values if "SecretString" in each]
+        return {each["private_key"] for each in contents if each.get("private_key")}
+
+    def serials(self) -> list[int]:
         """The serial numbers of all certificates that Pebble issued, in order."""
-        return _ISSUED.findall(self.server.log.read_text(errors="replace"))
+        return [int(each, 16) for each in _ISSUED.findall(self.server.log.read_text(errors="replace"))]
 
 
 # --- making it ---
@@ -295,7 +306,7 @@ def issuing_hub(directory: Path) -> Iterator[IssuingHub]:
     """A local cloud of its own with zones, a load balancer, CAs, and both stacks deployed to use them."""
     cloud = Cloud(directory)
     with ExitStack() as stack:
-        cloud.start(settings=SETTINGS)
+        cloud.start(settings={**SETTINGS, "SFN_WAIT_SCALE": WAIT_SCALE})
         stack.callback(cloud.stop)
         listener = _surroundings(cloud)
         dns = stack.enter_context(dns_bridge(cloud, accounts=ACCOUNTS))
@@ -330,7 +341,8 @@ def _surroundings(cloud: Cloud) -> str:
     """The zones, the CNAME record between them, and a load balancer, which customers have; returns its listener."""
     hub, member = (cloud.client("route53", account, REGION) for account in ACCOUNTS)
     zone = hub.create_hosted_zone(Name=ZONE, CallerReference="zone")["HostedZone"]["Id"]
-    hub.create_hosted_zone(Name=ACM_ZONE, CallerReference="acm")
+    for name in (ACM_ZONE, FILES):
+        hub.create_hosted_zone(Name=name, CallerReference=name)
     member.create_hosted_zone(Name=MEMBER_ZONE, CallerReference="member")
     target = {"Value": f"pay.{MEMBER_ZONE}."}
     record = {"Name": f"_acme-challenge.{DELEGATED}", "Type": "CNAME", "TTL": 60, "ResourceRecords": [target]}
@@ -366,12 +378,3 @@ def _root_of_acm(cloud: Cloud) -> str:
     acm.delete_certificate(CertificateArn=arn)
     end = "-----END CERTIFICATE-----\n"
     return str(chain.strip().split(end)[-1].strip() + "\n")
-
-
-def ended(issuing: IssuingHub, reference: str) -> Version:
-    """The version once it has ended."""
-    return until(lambda: _if_ended(issuing.version(reference)), reference)  # type: ignore[no-any-return]
-
-
-def _if_ended(version: Version) -> Version | None:
-    return version if version.state in ENDED and not version.due_at else None

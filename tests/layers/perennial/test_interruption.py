@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 from botocore.client import BaseClient
 
 from certificates import build
+from conftest import COUNTED
 from estate import HUB, NOW, REGION, Estate
 from layers.perennial.conftest import in_memory_hub
 from perennial import discovery, publishing
@@ -124,7 +125,7 @@ def ended(which: str = "", number: int = 0) -> tuple[dict[str, Any], int]:
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("which", ["first", "second"])
 def test_killed_at_any_call_and_run_again_the_inventory_ends_the_same(
-    which: str, part: int, capsys: pytest.CaptureFixture[str]
+    which: str, part: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Whatever call of a run is its last, the next runs lead to the same table and the same findings."""
     reference, _ = ended()
@@ -133,5 +134,4 @@ def test_killed_at_any_call_and_run_again_the_inventory_ends_the_same(
     for number in numbers:
         result, _ = ended(which, number)
         assert result == reference, f"killed after call {number} of {total}"
-    with capsys.disabled():
-        print(f" [{which} run: killed at {len(numbers)} of its {total} AWS calls]", end="")
+    record_property(f"{COUNTED}Discovery, the {which} run", len(numbers))

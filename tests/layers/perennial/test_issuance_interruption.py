@@ -11,6 +11,7 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+from conftest import COUNTED
 from issuing import IssuingHub, issuing_hub
 from perennial import keys
 from perennial.certificate import parse
@@ -185,7 +186,7 @@ CASES = [(issuer, what) for issuer in ASKS for what, (kind, _) in ACTS.items() i
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize(("issuer", "what"), CASES)
 def test_whatever_happens_at_any_call_one_certificate_or_a_reason_is_the_end(
-    issuer: str, what: str, part: int, capsys: pytest.CaptureFixture[str]
+    issuer: str, what: str, part: int, record_property: Callable[[str, object], None]
 ) -> None:
     """After every point: exactly one certificate paid for, its key stored with it, no challenge left; or no certificate
     and a final reason with its next step. Nothing secret is in the table."""
@@ -201,15 +202,16 @@ def test_whatever_happens_at_any_call_one_certificate_or_a_reason_is_the_end(
         else:
             final.append(point.happened)
             assert hub.issued() <= 1, point.happened
-    with capsys.disabled():
-        told = f", {len(final)} final: {', '.join(sorted(set(final)))[:300]}" if final else ""
-        print(f" [{issuer}, {what}: {len(numbers)} points{told}]", end="")
+    record_property(f"{COUNTED}issuance, {issuer}, {what}", len(numbers))
+    print(f"{issuer}, {what}: {len(numbers)} points, of which {len(final)} end with a reason: {sorted(set(final))}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("issuer", ASKS)
-def test_step_that_runs_twice_at_once_pays_once(issuer: str, part: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_step_that_runs_twice_at_once_pays_once(
+    issuer: str, part: int, record_property: Callable[[str, object], None]
+) -> None:
     """At every call of a step the same step runs from its beginning to its end; then the first goes on."""
     numbers = range(1 + part, total("", issuer) + 1, PARTS)
     for number in numbers:
@@ -224,8 +226,7 @@ def test_step_that_runs_twice_at_once_pays_once(issuer: str, part: int, capsys: 
             judge(hub, ended)
             assert ended.state is VersionState.ISSUED, (point.happened, ended.reason, ended.message)
             assert hub.issued() == 1, point.happened
-    with capsys.disabled():
-        print(f" [{issuer}, a step twice at once: {len(numbers)} points]", end="")
+    record_property(f"{COUNTED}issuance, {issuer}, a step twice at once", len(numbers))
 
 
 class Doubled:

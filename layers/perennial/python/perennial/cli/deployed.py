@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PARAMETER = "/perennial/table"  # SSM parameters that the stack writes
 SETTINGS = "/perennial/settings"  # bucket/key
+KEY = "/perennial/key"  # ARN of the KMS key
 _NONE = (
     "there is no deployment of Perennial in {region} ({reason}); name another --region or --profile. "
     "perennial scan works without one"
@@ -30,8 +31,11 @@ def inventory(table_name: str | None, profile: str | None, region: str | None) -
     return _inventory(_clients(profile, region), table_name)
 
 
-def deployment(table_name: str | None, profile: str | None, region: str | None) -> Deployment:
-    """The deployment itself, with the caller's own permissions: its inventory and its settings.
+def deployment(
+    table_name: str | None, profile: str | None, region: str | None, *, with_key: bool = False
+) -> Deployment:
+    """The deployment itself, with the caller's own permissions: its inventory, its settings, and the name of its KMS
+    key where that is asked for.
 
     Raises: InvalidInput when there is none; ClientError, BotoCoreError when it may not be asked for.
     """
@@ -39,7 +43,10 @@ def deployment(table_name: str | None, profile: str | None, region: str | None) 
 
     clients = _clients(profile, region)
     bucket, _, key = _parameter(clients, SETTINGS).partition("/")
-    found = Deployment({"PERENNIAL_SETTINGS_BUCKET": bucket, "PERENNIAL_SETTINGS_KEY": key})
+    names = {"PERENNIAL_SETTINGS_BUCKET": bucket, "PERENNIAL_SETTINGS_KEY": key}
+    if with_key:
+        names["PERENNIAL_KEY_ID"] = _parameter(clients, KEY)
+    found = Deployment(names)
     found.__dict__.update(clients=clients, inventory=_inventory(clients, table_name))
     return found
 

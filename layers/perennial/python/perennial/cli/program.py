@@ -20,6 +20,7 @@ _COMMANDS = {  # name -> module and attribute, in the order of the help
     "scan": ("perennial.cli.scan", "scan"),
     "certs": ("perennial.cli.certs", "certs"),
     "managed": ("perennial.cli.managed", "managed"),
+    "issuers": ("perennial.cli.issuers", "issuers"),
     "findings": ("perennial.cli.coverage", "findings"),
     "scopes": ("perennial.cli.coverage", "scopes"),
 }

@@ -1,0 +1,33 @@
+"""The deployed definition of Issuance, run in memory: how many state transitions a certificate takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benches import issuance_workflow
+from issuing import issuing_hub
+from perennial.inventory.records import VersionState
+
+
+@pytest.mark.parametrize("size", [1, 10])
+def test_a_certificate_takes_fewer_than_thirty_transitions(hub: Any, size: int) -> None:
+    """As many for ten names as for one; the version is issued, and no challenge is left."""
+    workflow = issuance_workflow.workflow_of(hub.template)
+    with issuing_hub() as issuing:
+        ran = issuance_workflow.execute(workflow, issuing, tuple(f"n{number}.example.com" for number in range(size)))
+        assert len(ran.states) == 20
+        assert len(ran.states) <= issuance_workflow.MOST_TRANSITIONS
+        assert issuing.version("shop/1").state is VersionState.ISSUED
+        assert issuing.challenges_left() == []
+
+
+def test_a_failure_ends_in_the_failed_state_of_the_definition(hub: Any) -> None:
+    """What is final goes through Give up and Clean up, and the execution fails with the reason."""
+    workflow = issuance_workflow.workflow_of(hub.template)
+    with issuing_hub() as issuing:
+        issuing.server.shown = set()
+        with pytest.raises(SystemExit, match=r"Give up.*Clean up.*NotIssued"):
+            issuance_workflow.execute(workflow, issuing, ("shop.example.com",))
+        assert issuing.version("shop/1").state is VersionState.FAILED
