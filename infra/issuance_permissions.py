@@ -18,7 +18,7 @@ from infra.audit_reports import AUDIT_REPORTS
 from infra.functions import Function
 from perennial import key_store, kms_keys
 from perennial.issuers import acm, acm_pca, acme_account
-from perennial.profiles import AcmeIssuer, AcmIssuer, KeyHome, PcaIssuer
+from perennial.profiles import AcmeIssuer, AcmIssuer, ChallengeKind, KeyHome, PcaIssuer
 from perennial.settings import Settings
 from perennial.solvers import route53
 
@@ -63,15 +63,18 @@ class IssuancePermissions:
 
     def _keep(self, function: Function) -> None:
         """Keys are encrypted with the key of the stack, which every function of issuance may use."""
-        actions = _of("secretsmanager", key_store.ACTIONS)
-        function.may(actions, [self._secret(f"{key_store.PREFIX}*")], BY_NAME)
+        if self.settings.issuers:
+            actions = _of("secretsmanager", key_store.ACTIONS)
+            function.may(actions, [self._secret(f"{key_store.PREFIX}*")], BY_NAME)
 
     def _issue(self, function: Function, actions: Sequence[str]) -> None:
         if self._acme():
-            bindings = [each.eab_secret for each in self._acme() if each.eab_secret]
-            names = [*(acme_account.secret_name(each.name) for each in self._acme()), *bindings]
+            names = [acme_account.secret_name(each.name) for each in self._acme()]
             accounts = _of("secretsmanager", acme_account.ACTIONS)
             function.may(accounts, [self._secret(name) for name in names], BY_NAME)
+        bindings = sorted({self._secret(each.eab_secret) for each in self._acme() if each.eab_secret})
+        if bindings:
+            function.may(["secretsmanager:GetSecretValue"], bindings, BY_NAME)
         authorities = sorted({each.authority for each in self._issuers(PcaIssuer)})
         if authorities:
             function.may(_of("acm-pca", actions), authorities)
@@ -88,12 +91,20 @@ class IssuancePermissions:
             function.may(["s3:ListBucket"], [self.bucket.bucket_arn])
 
     def _show(self, function: Function) -> None:
+        if not self._in_zones:
+            return
         for statement in zone_statements(self.stack.partition):
             function.role.add_to_principal_policy(statement)
         acknowledge_wildcards(function.role, ["*", *zone_resources(self.stack.partition)], ZONES)
         for account in self.settings.solvers.zone_accounts:
             role = f"arn:{self.stack.partition}:iam::{account}:role/{self.settings.solvers.role_name}"
             function.may(["sts:AssumeRole"], [role])
+
+    @property
+    def _in_zones(self) -> bool:
+        """Whether any issuer's challenges are shown in Route 53."""
+        by_dns = (ChallengeKind.DNS, ChallengeKind.DNS_PERSIST)
+        return any(each.challenge in by_dns for each in self._acme()) or any(True for _ in self._issuers(AcmIssuer))
 
     def _issuers(self, kind: type[T]) -> Iterable[T]:
         return (each for each in self.settings.issuers.values() if isinstance(each, kind))

@@ -77,9 +77,14 @@ def _options(option: str, names: Sequence[str]) -> list[str]:
 
 
 def _run(command: Sequence[str], lab: Lab) -> None:
-    done = subprocess.run(command, env=_environment(lab), capture_output=True, text=True, timeout=_SECONDS, check=False)
+    """Run a client to its end. Ends the bench where it fails, or takes too long."""
+    environment = _environment(lab)
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"bench: {command[0]} did not end within {_SECONDS} seconds") from None
     if done.returncode:
-        raise SystemExit(f"bench: {command[0]} failed:\n{(done.stdout + done.stderr)[-2_000:]}")
+        raise SystemExit(f"bench: {command[0]} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-2_000:]}")
 
 
 def _environment(lab: Lab) -> Mapping[str, str]:

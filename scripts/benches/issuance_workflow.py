@@ -29,8 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MOST_TRANSITIONS = 29  # "kept under 30"
 _CONFIGURATION = '[discovery]\naccounts = "organization"\nexternal_id = "bench-1"\n'
 _CONTEXT = {"account": "111122223333", "region": "eu-west-1", "organization": "o-a1b2c3d4e5"}
-_SPREADING = 60  # seconds that Route 53 may take until a change is everywhere
-_LOOK_SECONDS = 10  # between a change and the first look at it, as `issuance.SPREADING` has it
+SPREADING = 60  # seconds that Route 53 may take until a change is everywhere
 
 
 @dataclass(frozen=True)
@@ -58,19 +57,21 @@ def run(sizes: Sequence[int]) -> Iterator[Result]:
             words = f"{size} {'name' if size == 1 else 'names'}"
             yield Result(f"{words}: state transitions", len(ran.states), "transitions", MOST_TRANSITIONS)
             yield from _cost(words, counts, hub, units=units)
-        _spread_slowly(hub)
+        spread_slowly(hub)
         slow = execute(workflow, hub, ("slow.example.com",))
-        name = f"1 name: state transitions, Route 53 takes {_SPREADING} s"
+        name = f"1 name: state transitions, Route 53 takes {SPREADING} s"
         yield Result(name, len(slow.states), "transitions", MOST_TRANSITIONS)
 
 
-def _spread_slowly(hub: IssuingHub) -> None:
+def spread_slowly(hub: IssuingHub) -> None:
     """Let Route 53 take as long as it may until a change is everywhere."""
-    asked: dict[str, datetime] = {}
+    from perennial import issuance
+
+    made: dict[str, datetime] = {}  # a change is first looked at when it is so old
 
     def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
-        since = asked.setdefault(request["Id"], hub.now - timedelta(seconds=_LOOK_SECONDS))
-        there = (hub.now - since).total_seconds() >= _SPREADING
+        since = made.setdefault(request["Id"], hub.now - timedelta(seconds=issuance.SPREADING))
+        there = (hub.now - since).total_seconds() >= SPREADING
         status = "INSYNC" if there else "PENDING"
         return {"ChangeInfo": {"Id": request["Id"], "Status": status, "SubmittedAt": since.isoformat()}}
 

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from perennial.errors import Unavailable
+from perennial.issuance import Step
 from perennial.manifest import Scope
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,6 +24,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 DEADLINE = NOW + timedelta(seconds=240)  # five minutes less the one to finish
 SCOPE = "111122223333/eu-central-1/acm"
 FAILURE = {"Error": "Throttled", "Cause": "{}"}
+VERSION = "shop/1"
 DEPLOYMENT = SimpleNamespace(clock=lambda: NOW)
 
 
@@ -88,6 +91,15 @@ CASES = [
 ]
 
 
+STEP = Step(next="wait", seconds=10, doing="waiting for its challenges to be visible everywhere")
+ISSUANCE = [  # module, function of the library
+    ("issuance.prepare", "prepare"),
+    ("issuance.advance", "advance"),
+    ("issuance.store", "store"),
+    ("issuance.clean", "clean"),
+]
+
+
 def _context() -> Any:
     return SimpleNamespace(
         function_name="perennial",
@@ -117,6 +129,68 @@ def test_handler_calls_the_library(case: Case, monkeypatch: pytest.MonkeyPatch) 
     assert arguments[0] is DEPLOYMENT
     assert named == case.passes
     assert json.loads(json.dumps(answer)) == case.answer
+
+
+def _recorded(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> tuple[Any, list[tuple[Any, ...]]]:
+    """The handler's module, whose library function only records what it is called with and answers with a step."""
+    called: list[tuple[Any, ...]] = []
+
+    def record(*arguments: Any) -> Step:
+        called.append(arguments)
+        return STEP
+
+    loaded = import_module(f"functions.{module}")
+    monkeypatch.setattr(loaded, "deployment", lambda: DEPLOYMENT)
+    monkeypatch.setattr(import_module("perennial.issuance"), name, record)
+    return loaded, called
+
+
+@pytest.mark.parametrize(("module", "name"), ISSUANCE)
+def test_step_of_issuance_calls_the_library(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    """A step of issuance passes the version's name on, with the time, and returns what is next and nothing else."""
+    loaded, called = _recorded(monkeypatch, module, name)
+    answer = loaded.handler({"version": VERSION}, _context())
+    assert called == [(DEPLOYMENT, VERSION, NOW)]
+    assert answer == {"next": "wait", "seconds": 10, "doing": STEP.doing} == json.loads(json.dumps(answer))
+
+
+def test_give_up_passes_the_error_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up gets the error's name and cause as Step Functions tells them."""
+    loaded, called = _recorded(monkeypatch, "issuance.give_up", "give_up")
+    assert loaded.handler({"version": VERSION, "error": FAILURE}, _context()) == STEP.document()
+    assert called == [(DEPLOYMENT, VERSION, "Throttled", "{}", NOW)]
+
+
+def test_give_up_logs_no_cause(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the error's name; its cause, which quotes what came from elsewhere, stands in the table alone."""
+    loaded, _ = _recorded(monkeypatch, "issuance.give_up", "give_up")
+    cause = json.dumps({"errorMessage": "from elsewhere", "stackTrace": ["line"]})
+    loaded.handler({"version": VERSION, "error": {"Error": "Throttled", "Cause": cause}}, _context())
+    (said,) = (str(vars(each)) for each in caplog.records)
+    assert "Throttled" in said
+    assert "from elsewhere" not in said
+
+
+@pytest.mark.parametrize(("module", "name"), ISSUANCE)
+def test_an_error_leaves_the_handler_as_it_is(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    """An error of the library is the handler's: Step Functions sees its class."""
+
+    def fail(*_: Any) -> Step:
+        raise Unavailable("not now")
+
+    loaded, _ = _recorded(monkeypatch, module, name)
+    monkeypatch.setattr(import_module("perennial.issuance"), name, fail)
+    with pytest.raises(Unavailable):
+        loaded.handler({"version": VERSION}, _context())
+
+
+def test_every_handler_is_tested() -> None:
+    """Each file of functions/ is in one of the tables, or has a test of its own."""
+    files = {
+        ".".join(file.relative_to(ROOT / "functions").with_suffix("").parts) for file in ROOT.glob("functions/*/*.py")
+    }
+    tested = {each.module for each in CASES} | {module for module, _ in ISSUANCE}
+    assert files == tested | {"issuance.give_up", "issuance.answer_http01"}
 
 
 def test_nothing_is_made_at_import() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from benches import issuance_workflow
 from issuing import issuing_hub
+from perennial import issuance
 from perennial.inventory.records import VersionState
 
 
@@ -21,6 +23,17 @@ def test_a_certificate_takes_fewer_than_thirty_transitions(hub: Any, size: int) 
         assert len(ran.states) <= issuance_workflow.MOST_TRANSITIONS
         assert issuing.version("shop/1").state is VersionState.ISSUED
         assert issuing.challenges_left() == []
+
+
+def test_a_slow_route_53_takes_three_transitions_for_each_look(hub: Any) -> None:
+    """Wait, Advance and the choice: what the bench counts where a change takes Route 53's whole minute to spread."""
+    workflow = issuance_workflow.workflow_of(hub.template)
+    with issuing_hub() as issuing:
+        issuance_workflow.spread_slowly(issuing)
+        ran = issuance_workflow.execute(workflow, issuing, ("shop.example.com",))
+        looks = math.ceil(issuance_workflow.SPREADING / issuance.SPREADING)
+        assert ran.states.count("Wait") == looks + 2
+        assert len(ran.states) == 20 + 3 * (looks - 2)
 
 
 def test_a_failure_ends_in_the_failed_state_of_the_definition(hub: Any) -> None:

@@ -77,7 +77,9 @@ def test_figures_keep_four_significant_digits(value: float, shown: float) -> Non
     assert report.rounded(value) == shown
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["discovery", "--help"], ["coldstart", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["discovery", "--help"], ["coldstart", "--help"], ["issuance", "--help"]]
+)
 def test_help_needs_no_environment(arguments: list[str]) -> None:
     command = [sys.executable, "-I", str(ROOT / "scripts" / "bench"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ import pytest
 
 from acme_server import problem
 from issuing import IssuingHub, issuing_hub
-from perennial import keys
+from perennial import issuance, keys, signing_request
 from perennial.certificate import parse
 from perennial.errors import InvalidInput, PolicyViolated
 from perennial.inventory.records import VersionState
@@ -152,3 +153,85 @@ def test_certificate_for_other_names_is_revoked_and_not_stored(
     assert "other.example.com" in ended.message
     assert len(hub.server.revoked) == 1
     assert hub.challenges_left() == []
+
+
+def test_steps_that_crash_are_tried_again_and_then_given_up(hub: IssuingHub) -> None:
+    """A crash may pass; one that comes back every time is no outage, and ends the version with what was reported."""
+    record = hub.request("shop.example.com")
+    reasons = []
+    for _ in range(issuance.CRASHES + 1):
+        crash = ("Runtime.ExitError", '{"errorMessage": "exit status 1"}')
+        issuance.give_up(hub.deployment, record.reference, *crash, hub.now)
+        reasons.append(hub.version(record.reference).reason)
+    assert reasons == [*["unavailable"] * issuance.CRASHES, "failed"]
+    assert hub.version(record.reference).message == "exit status 1"
+    assert hub.settle(record.reference).state is VersionState.FAILED
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        ('{"errorMessage": "it broke", "stackTrace": ["secret line"]}', "it broke"),
+        ("no JSON", "no JSON"),
+        ("[1]", "[1]"),
+        ('{"other": 1}', ""),
+        ("x" * 5_000, "x" * issuance.MAX_TEXT),
+    ],
+)
+def test_reason_is_the_errors_own_sentence(cause: str, told: str) -> None:
+    """Of what Lambda reports the message alone is kept, bounded, whatever the report looks like."""
+    assert issuance.message(cause) == told
+
+
+def test_requester_keeps_the_key(hub: IssuingHub) -> None:
+    """A certificate for a CSR's key: the secret has the certificate and its chain, and no key."""
+    private = keys.generate("EC-256")
+    csr = signing_request.make(private, ("shop.example.com",))
+    record = hub.request("shop.example.com", profile="own-key", csr=csr)
+    assert hub.run(record.reference) == "issued"
+    ended = hub.version(record.reference)
+    assert parse(ended.chain[0]).public_key_sha256 == keys.public_sha256(private.public_key())
+    assert "private_key" not in hub.secret(ended)
+
+
+def test_key_stays_in_kms(hub: IssuingHub) -> None:
+    """KMS signs the CSR; what is stored names the key and does not hold it."""
+    record = hub.request("shop.example.com", profile="in-kms")
+    assert hub.run(record.reference) == "issued"
+    ended = hub.version(record.reference)
+    public = hub.deployment.clients("kms").get_public_key(KeyId=ended.key_arn)["PublicKey"]
+    assert parse(ended.chain[0]).public_key_sha256 == hashlib.sha256(public).hexdigest()
+    assert "private_key" not in hub.secret(ended)
+
+
+def test_profile_may_keep_the_key(hub: IssuingHub) -> None:
+    """With rotate_key = false a renewal has the key that is current."""
+    first = hub.request("shop.example.com", profile="keeping")
+    hub.run(first.reference)
+    issued = hub.version(first.reference)
+    hub.deployment.clients("secretsmanager").update_secret_version_stage(  # it was proven, and promoted
+        SecretId=issued.secret,
+        VersionStage="AWSCURRENT",
+        MoveToVersionId=issued.secret_version,
+        RemoveFromVersionId=_current(hub, issued.secret),
+    )
+    second = hub.request("shop.example.com", profile="keeping")
+    assert hub.run(second.reference) == "issued"
+    assert len(hub.keys_of("shop")) == 1
+    assert hub.server.issued == 2
+
+
+def _current(hub: IssuingHub, secret: str) -> str:
+    versions = hub.deployment.clients("secretsmanager").list_secret_version_ids(SecretId=secret)["Versions"]
+    return next(str(each["VersionId"]) for each in versions if "AWSCURRENT" in each["VersionStages"])
+
+
+def test_private_certificate_comes_from_acm_pca(hub: IssuingHub) -> None:
+    """ACM PCA needs no challenge: the certificate leads to the CA's own root, and is in one secret version."""
+    record = hub.request("shop.svc.internal", profile="private")
+    assert hub.run(record.reference) == "issued"
+    ended = hub.version(record.reference)
+    assert ended.arn == hub.authority.issued()[0]
+    assert parse(ended.chain[0]).issuer == "CN=Inside"
+    assert hub.secret(ended)["private_key"].startswith("-----BEGIN PRIVATE KEY")
+    assert hub.server.kinds == []

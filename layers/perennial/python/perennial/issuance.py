@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 from perennial.clients import meant
 from perennial.errors import (
     FINAL,
+    POSTPONED,
+    RETRYABLE,
     InvalidConfiguration,
     InvalidInput,
     PerennialError,
     RateLimited,
+    Unavailable,
     WrongCertificate,
 )
 from perennial.inventory.records import VersionRecord, VersionState
@@ -42,6 +45,7 @@ IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits fo
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=32)
 LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits seems dead
 MAX_TEXT = 2_000  # characters of a reason that are kept
+CRASHES = 8  # of steps, after which a version fails: with doubling pauses, in four hours
 OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
 
 
@@ -443,28 +447,29 @@ def _next_try(text: str, at: datetime) -> str:
 def give_up(deployment: Deployment, reference: str, error: str, cause: str, now: datetime) -> Step:
     """Record what a step ended in, as the workflow tells it: `error` is the class's name, `cause` what Lambda reports.
 
-    What may pass is tried again later; what is final ends the version, with its reason.
+    What may pass is tried again later; what is final ends the version, with its reason. What no step raises on purpose,
+    as a crash, is tried again a few times.
     """
-    final = {each.__name__: each for each in FINAL}.get(error)
     told = message(cause)
     record = deployment.inventory.version(reference)
     if record.state.ended:
         return Step(next="clean", doing="removing what is still shown")
-    if final is None:
-        passing = _as_raised(error, told)
-        return postpone(deployment, reference, passing, now)
-    failed = replace(record, state=VersionState.FAILED, reason=final.reason, message=told[:MAX_TEXT], order="")
+    if error in _named(RETRYABLE + POSTPONED) or (error not in _named(FINAL) and record.attempts < CRASHES):
+        return postpone(deployment, reference, _as_raised(error, told), now)
+    reason = _named(FINAL).get(error, PerennialError).reason
+    failed = replace(record, state=VersionState.FAILED, reason=reason, message=told[:MAX_TEXT], order="")
     deployment.inventory.save_version(failed, now + SILENCE)
-    return Step(next="clean", doing=f"giving up: {final.reason}")
+    return Step(next="clean", doing=f"giving up: {reason}")
+
+
+def _named(errors: Sequence[type[PerennialError]]) -> dict[str, type[PerennialError]]:
+    return {each.__name__: each for each in errors}
 
 
 def _as_raised(error: str, told: str) -> PerennialError:
-    """The error of a class name; a crash or a time-out of Lambda is an Unavailable."""
-    from perennial.errors import POSTPONED, RETRYABLE, Unavailable
-
-    known: Sequence[type[PerennialError]] = (*RETRYABLE, *POSTPONED)
-    kind = {each.__name__: each for each in known}.get(error, Unavailable)
-    return kind(told if kind is not Unavailable or error == "Unavailable" else f"{error[:100]}: {told}")
+    """The error of a class name. A crash or a time-out of a function is an Unavailable, which may pass."""
+    known = _named(RETRYABLE + POSTPONED)
+    return known[error](told) if error in known else Unavailable(f"{error[:100]}: {told}")
 
 
 def message(cause: str) -> str:
