@@ -21,6 +21,11 @@ from benches.child import PATHS
 from benches.issuance_client import Place
 
 SETTLING_SECONDS = 20.0
+SILENT = 3  # exit code of a process to which the CA does not answer
+
+
+class SilentError(RuntimeError):
+    """The CA does not answer any more. Pebble can lock itself up when many orders are looked at while they change."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +90,17 @@ class Running:
         self.popen.stdin.flush()
 
     def answer(self) -> str:
-        """The next line. Ends the bench where there is none."""
+        """The next line. Ends the bench where there is none.
+
+        Raises: SilentError.
+        """
         assert self.popen.stdout is not None
         line = self.popen.stdout.readline()
-        if not line:
-            raise SystemExit(f"bench: {self.popen.args!r} ended with {self.popen.wait()}")
-        return line
+        if line:
+            return line
+        if self.popen.wait() == SILENT:
+            raise SilentError
+        raise SystemExit(f"bench: {self.popen.args!r} ended with {self.popen.returncode}")
 
 
 @contextmanager

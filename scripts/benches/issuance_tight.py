@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from benches.issuance_client import PAUSE_SECONDS, Place
 
+_SECONDS = 10.0  # without an answer
 _ES256 = ec.ECDSA(hashes.SHA256())
 
 
@@ -58,7 +59,9 @@ class Connection:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.nonce = ""
-        self._http = http.client.HTTPSConnection(urlsplit(account.place.url).netloc, context=account.tls)
+        self._http = http.client.HTTPSConnection(
+            urlsplit(account.place.url).netloc, timeout=_SECONDS, context=account.tls
+        )
 
     def send(self, method: str, url: str, body: bytes | None = None) -> tuple[Any, bytes]:
         """One request: the reply's headers and body."""
@@ -111,6 +114,8 @@ class Connection:
             found = self.read(order)
             if found["status"] == status:
                 return found
+            if found["status"] == "invalid":
+                raise SystemExit(f"bench: {order} is invalid: {self.read(found['authorizations'][0])}")
 
 
 def _signing_request(name: str) -> bytes:

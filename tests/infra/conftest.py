@@ -93,7 +93,8 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _synthesise(directory: Path, context: Mapping[str, str]) -> Synthesised:
+def synthesise(directory: Path, context: Mapping[str, str]) -> Synthesised:
+    """The stack of the perennial.toml in a directory, with cdk-nag."""
     import aws_cdk as cdk
     from app import build
 
@@ -128,9 +129,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def hub(directory: Path) -> Synthesised:
     where = {"account": HUB, "region": MEMBER_REGION, "organization": "o-a1b2c3d4e5"}
-    return _synthesise(directory, {**where, "deps": str(directory / "deps")})
+    return synthesise(directory, {**where, "deps": str(directory / "deps")})
 
 
 @pytest.fixture(scope="session")
 def member(directory: Path) -> Synthesised:
-    return _synthesise(directory, {"hub": BUS})
+    return synthesise(directory, {"hub": BUS})

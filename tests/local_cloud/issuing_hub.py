@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -207,6 +207,13 @@ class IssuingHub:
         start = self.client("stepfunctions").start_execution
         return str(start(stateMachineArn=machine, name=name, input=content)["executionArn"])
 
+    def stop(self, execution: str) -> str:
+        """Stop an execution, unless it has ended; returns how it ended."""
+        client = self.client("stepfunctions")
+        with suppress(client.exceptions.ValidationException):  # where AWS says nothing, the emulator says so
+            client.stop_execution(executionArn=execution, cause="a test")
+        return str(self.hub.finish(execution)["status"])
+
     def executions(self) -> list[str]:
         """The ARNs of all issuances."""
         pages = self.client("stepfunctions").get_paginator("list_executions")
@@ -219,15 +226,17 @@ class IssuingHub:
         return [str(each["stateEnteredEventDetails"]["name"]) for each in events]
 
     def due_now(self, reference: str) -> None:
-        """What time does to a version that waits, or whose workflow died: it is due."""
+        """What time does to a version that waits, or whose workflow died: it is due. Nothing where it is done."""
         managed, number = reference.split("/")
-        self.client("dynamodb").update_item(
-            TableName=self.hub.outputs["TableName"],
-            Key={"pk": {"S": f"MANAGED#{managed}"}, "sk": {"S": f"VERSION#{int(number):06}"}},
-            UpdateExpression="SET due_at = :now",
-            ConditionExpression="attribute_exists(due_key)",
-            ExpressionAttributeValues={":now": {"S": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}#test"}},
-        )
+        client = self.client("dynamodb")
+        with suppress(client.exceptions.ConditionalCheckFailedException):
+            client.update_item(
+                TableName=self.hub.outputs["TableName"],
+                Key={"pk": {"S": f"MANAGED#{managed}"}, "sk": {"S": f"VERSION#{int(number):06}"}},
+                UpdateExpression="SET due_at = :now",
+                ConditionExpression="attribute_exists(due_key)",
+                ExpressionAttributeValues={":now": {"S": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}#test"}},
+            )
 
     def settle(self, reference: str) -> Version:
         """Let time pass and the tick run until nothing of the version is due any more."""

@@ -4,7 +4,8 @@ secret in anything that it writes."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,14 @@ def search(issuing: IssuingHub) -> Search:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(issuing: IssuingHub, search: Search) -> Iterator[None]:
-    """After every test no challenge is shown, and nothing secret stands in anything that was written."""
+    """After every test no challenge is shown, nothing secret stands in anything that was written, and no execution
+    took thirty state transitions."""
+    before = set(issuing.executions())
     yield
     assert issuing.left() == []
     assert search.of_new() == {}
+    taken = {each: len(issuing.states(each)) for each in issuing.executions() if each not in before}
+    assert {each: number for each, number in taken.items() if number >= MOST_TRANSITIONS} == {}
 
 
 def private_key(issuing: IssuingHub, version: Version) -> Any:
@@ -92,14 +97,12 @@ def entered(issuing: IssuingHub, execution: str, state: str) -> None:
     ],
 )
 def test_acme_with_dns(issuing: IssuingHub, managed: str, names: tuple[str, ...]) -> None:
-    """One certificate for a name, a wildcard and ten names, whose key is in one secret version with it, in fewer state
-    transitions than thirty."""
+    """One certificate for a name, a wildcard and ten names, whose key is in one secret version with it."""
     before = issuing.serials()
     version = issuing.issue(managed, "web", *names)
     assert (version.state, version.names, version.due_at) == ("issued", set(names), "")
     assert isinstance(private_key(issuing, version), ec.EllipticCurvePrivateKey)
     assert issuing.serials() == [*before, version.leaf.serial_number]
-    assert len(issuing.states(issuing.executions()[0])) < MOST_TRANSITIONS
 
 
 def test_acme_with_a_delegated_name(issuing: IssuingHub) -> None:
@@ -127,14 +130,13 @@ def test_acme_with_http(issuing: IssuingHub) -> None:
 
 def test_acm_pca(issuing: IssuingHub) -> None:
     """A private certificate with an EC key of 384 bits for thirty days. The fake takes as long as AWS, and waits are a
-    twentieth, so it is asked more often than AWS would be; still in fewer transitions than thirty."""
+    twentieth, so it is asked more often than AWS would be."""
     version = issuing.issue("orders", "service", "orders.svc.internal")
     key = private_key(issuing, version)
     assert (version.state, key.curve.name, version.names) == ("issued", "secp384r1", {"orders.svc.internal"})
     lasts = version.leaf.not_valid_after_utc - version.leaf.not_valid_before_utc
     assert 30 <= lasts.days <= 31
     assert version.arn.startswith("arn:aws:acm-pca:")
-    assert len(issuing.states(issuing.executions()[0])) < MOST_TRANSITIONS
 
 
 def test_acm_keeps_what_it_makes(issuing: IssuingHub) -> None:
@@ -216,6 +218,38 @@ def test_an_issuer_that_is_down(issuing: IssuingHub) -> None:
     assert (settled.reason, settled.message) == ("", "")
 
 
+@pytest.fixture
+def without_role(issuing: IssuingHub) -> Iterator[Callable[[], None]]:
+    """The member's account without the solver's role; gives what makes it again."""
+    iam, name = issuing.client("iam", MEMBER_ACCOUNT), "PerennialSolver"
+    role = iam.get_role(RoleName=name)["Role"]
+    for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
+        iam.delete_role_policy(RoleName=name, PolicyName=policy)
+    iam.delete_role(RoleName=name)
+    issuing.hub.crash()  # sessions of the role are used for half an hour
+
+    def again() -> None:
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(role["AssumeRolePolicyDocument"]))
+
+    yield again
+    with suppress(iam.exceptions.EntityAlreadyExistsException):
+        again()
+
+
+def test_a_role_that_is_missing(issuing: IssuingHub, without_role: Callable[[], None]) -> None:
+    """Without the role in the account of the zones the version fails, access denied, and stays due until its challenges
+    are known to be gone: Clean up, which needs the role too, is tried again and ends when the role is back."""
+    reference = issuing.request("roleless", "web", f"roleless.{ZONE}")
+    (execution,) = issuing.tick()
+    ended = issuing.hub.finish(execution)
+    version = issuing.version(reference)
+    without_role()
+    assert (version.state, version.reason) == ("failed", "access-denied")
+    assert "sts:AssumeRole" in version.message or "PerennialSolver" in version.message
+    assert (ended["status"], ended["error"], bool(version.due_at)) == ("FAILED", "AccessDenied", True)
+    assert issuing.settle(reference).state == "failed"
+
+
 # --- when it is interrupted ---
 
 
@@ -235,8 +269,8 @@ def test_stopped_in_a_state(issuing: IssuingHub, state: str) -> None:
     reference = issuing.request(name, "web", f"{name}.{ZONE}")
     (execution,) = issuing.tick()
     entered(issuing, execution, state)
-    issuing.client("stepfunctions").stop_execution(executionArn=execution, cause="a test")
-    assert issuing.hub.finish(execution)["status"] == "ABORTED"
+    status = issuing.stop(execution)
+    assert status == "ABORTED" or state == STATES[-1]  # so short before the end that a stop may come too late
     version = issuing.settle(reference)
     issuing.quiet(*issuing.executions()[:2])
     assert is_the_one(issuing, version, before)

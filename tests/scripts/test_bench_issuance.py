@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,6 +147,43 @@ def test_the_name_server_is_a_process_that_ends_with_its_input(tmp_path: Path) -
 def test_a_process_that_ends_early_ends_the_bench(tmp_path: Path) -> None:
     """Nobody waits for an answer that does not come."""
     with issuance_lab.process("benches.issuance_names") as running, pytest.raises(SystemExit, match="ended with 1"):
+        running.answer()
+
+
+def test_a_pebble_that_is_silent_is_replaced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A load is measured anew on another Pebble, which is said; what is measured is whole, and it ends some time."""
+    pebbles: list[int] = []
+
+    @contextmanager
+    def another() -> Iterator[Any]:
+        pebbles.append(len(pebbles))
+        yield SimpleNamespace(place=None, settled=None)
+
+    def in_turns(lab: Any, load: Any, turns: int) -> Any:
+        if len(pebbles) < answering:
+            raise issuance_lab.SilentError
+        return {"pebble": pebbles[-1]}
+
+    monkeypatch.setattr(issuance_lab, "lab", another)
+    monkeypatch.setattr(issuance_client, "deployed", lambda place: None)
+    monkeypatch.setattr(issuance_client, "issue", lambda *_: None)
+    monkeypatch.setattr(issuance_rates, "_in_turns", in_turns)
+    answering = 3
+    assert issuance_rates._measured(issuance_rates.QUICK[0], 1) == {"pebble": 2}
+    assert capsys.readouterr().err.count("does not answer any more") == 2
+    answering = 1_000
+    with pytest.raises(SystemExit, match="stopped to answer"):
+        issuance_rates._measured(issuance_rates.QUICK[0], 1)
+
+
+def test_a_worker_tells_that_nobody_answers(tmp_path: Path) -> None:
+    """A CA that is gone ends the worker with a code of its own, which is told from any other end."""
+    told = {"client": "perennial", "threads": 1, "certificates": 1, "prefix": "x"}
+    place = {"url": "http://127.0.0.1:1/dir", "roots": os.devnull, "records": str(tmp_path), "secrets": str(tmp_path)}
+    worker = issuance_lab.process("benches.issuance_worker", json.dumps({**told, "place": place}))
+    with worker as running, pytest.raises(issuance_lab.SilentError):
         running.answer()
 
 

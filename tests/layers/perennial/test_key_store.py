@@ -477,7 +477,7 @@ def test_nothing_is_logged_of_a_key(caplog: pytest.LogCaptureFixture) -> None:
     """With every logger at DEBUG, the SDK's too, no part of a key is in a log line; against moto's Secrets Manager."""
     client = boto3.client("secretsmanager", region_name="eu-west-1")
     made = build("exported.example.com", key="RSA-2048", issuer=ROOT)
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "botocore"):  # which other tests may have set
         store = KeyStore(client, key_id="alias/own", tags={})
         store.complete("shop", ASK, (made.der, ROOT.der), key_pem=made.key_pem)
         store.complete("shop", ASK, (made.der, ROOT.der), key_pem=made.key_pem)

@@ -54,7 +54,10 @@ class Deployment:
         """perennial.toml as it was deployed."""
         bucket, key = self.named("PERENNIAL_SETTINGS_BUCKET"), self.named("PERENNIAL_SETTINGS_KEY")
         body = self.clients("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-        return load(body.decode())
+        try:
+            return load(body.decode())
+        except UnicodeDecodeError as error:
+            raise InvalidConfiguration("perennial.toml as deployed is not text in UTF-8; deploy it again") from error
 
     @cached_property
     def manifests(self) -> Manifests:
@@ -67,8 +70,8 @@ class Deployment:
         return Inventory(self.named("PERENNIAL_TABLE"), region=self.clients.region)
 
     @cached_property
-    def issuers(self) -> dict[profiles.Issuer, Issuer]:
-        """The issuers that were made so far, which `perennial.issuers.issuer` makes."""
+    def issuers(self) -> dict[profiles.Issuer, tuple[datetime, Issuer]]:
+        """The issuers that `perennial.issuers.issuer` made so far, and when each was used last."""
         return {}
 
     @cached_property

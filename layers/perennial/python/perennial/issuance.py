@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 MANAGED = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is moved by the tick
-SPREADING = 10.0  # seconds between questions whether challenges are visible (Route 53 takes up to 60)
+SPREADING = 15.0  # seconds between questions whether challenges are visible (Route 53 takes up to 60)
 IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits for
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=32)
 LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits seems dead
@@ -70,12 +70,14 @@ def request(deployment: Deployment, managed: str, wanted: CertificateRequest, no
 
     Raises: InvalidInput, also where a version is under way; PolicyViolated with every violation; ConcurrentChange.
     """
-    from perennial import policy
+    from perennial import policy, signing_request
 
     if not MANAGED.fullmatch(managed):
         raise InvalidInput(f"{managed[:100]!r} cannot name a managed certificate; use a-z, 0-9, dots and hyphens")
     profile = profile_of(deployment, wanted)
     policy.require(_subject(deployment, wanted, profile, now))
+    if wanted.csr:  # nothing that stood around it is kept
+        wanted = replace(wanted, csr=signing_request.read(wanted.csr).der)
     with meant("keeping a request"):
         _nothing_under_way(deployment, managed)
         return deployment.inventory.request_version(managed, wanted, profile.issuer, now)

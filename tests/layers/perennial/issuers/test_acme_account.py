@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -391,6 +392,7 @@ def test_the_registry_makes_the_issuer_of_a_deployment(server: AcmeServer, secre
     class Deployed:
         def __init__(self) -> None:
             self.issuers: dict[Any, Any] = {}
+            self.clock = lambda: datetime.now(UTC)
 
         def clients(self, service: str) -> Any:
             return {"secretsmanager": secrets}[service]

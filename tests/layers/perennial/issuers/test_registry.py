@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from acme_server import acme
+from estate import Clock
 from perennial import issuers
 from perennial.deployment import Deployment
 from perennial.errors import InvalidConfiguration
@@ -16,9 +18,9 @@ from perennial.profiles import AcmeIssuer
 CA = AcmeIssuer(name="ca", directory="https://ca.example/dir")
 
 
-def deployed(secrets: Any = None) -> Deployment:
+def deployed(secrets: Any = None, clock: Clock | None = None) -> Deployment:
     """A function's deployment, as long as it is warm."""
-    made = Deployment({"PERENNIAL_KEY_ID": "alias/own"})
+    made = Deployment({"PERENNIAL_KEY_ID": "alias/own"}, clock or Clock())
     made.__dict__["clients"] = {"secretsmanager": secrets}.__getitem__
     return made
 
@@ -30,6 +32,20 @@ def test_a_warm_function_keeps_its_issuer() -> None:
     assert issuers.issuer(AcmeIssuer(name="ca", directory="https://ca.example/dir"), warm) is first
     assert issuers.issuer(AcmeIssuer(name="ca", directory="https://other.example/dir"), warm) is not first
     assert issuers.issuer(CA, deployed()) is not first
+
+
+def test_a_function_that_was_idle_makes_its_issuer_anew() -> None:
+    """What was used within thirty seconds is used on, however long in all; after that its connections may be gone."""
+    clock = Clock()
+    warm = deployed(clock=clock)
+    first = issuers.issuer(CA, warm)
+    for _ in range(5):
+        clock.now += issuers.IDLE
+        assert issuers.issuer(CA, warm) is first
+    clock.now += issuers.IDLE + timedelta(seconds=1)
+    again = issuers.issuer(CA, warm)
+    assert again is not first
+    assert issuers.issuer(CA, warm) is again
 
 
 def test_an_account_is_looked_up_at_every_step() -> None:

@@ -152,6 +152,8 @@ def _wait(inventory: Inventory, record: VersionRecord) -> int:
     """Say what changes until the version has ended. Returns the exit code."""
     import time
 
+    from perennial.inventory.records import VersionState
+
     told = ""
     while not record.state.ended:
         if told != (told := f"{record.state}{f': {record.message}' if record.message else ''}"):
@@ -160,7 +162,7 @@ def _wait(inventory: Inventory, record: VersionRecord) -> int:
         record = inventory.version(record.reference)
     for line in _text(record):
         print(line)
-    return 0 if record.fingerprint or record.arn else 2
+    return 0 if record.state is VersionState.ISSUED else 2
 
 
 def _print(output: str, rows: Iterable[dict[str, Any]]) -> None:

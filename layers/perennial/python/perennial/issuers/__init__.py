@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from perennial import profiles
@@ -11,6 +12,7 @@ from perennial.issuers.interface import Issuer
 if TYPE_CHECKING:
     from perennial.deployment import Deployment
 
+IDLE = timedelta(seconds=30)  # between two uses of an issuer: after that its connections may be closed by others
 _MODULES = (
     "acm",
     "acm_pca",
@@ -24,14 +26,17 @@ def kinds() -> tuple[str, ...]:
 
 
 def issuer(settings: profiles.Issuer, deployment: Deployment) -> Issuer:
-    """The issuer that a deployment's settings describe: the same one for the same settings, so that a warm function
-    keeps its connections to a CA.
+    """The issuer that a deployment's settings describe: the one that was used just before, where there is one, so that
+    a warm function keeps its connections to a CA. A function that was frozen meanwhile cannot trust them any more.
 
     Raises: InvalidConfiguration.
     """
-    if settings not in deployment.issuers:
-        deployment.issuers[settings] = _made(settings, deployment)
-    return deployment.issuers[settings]
+    now = deployment.clock()
+    used, made = deployment.issuers.get(settings, (now, None))
+    if made is None or now - used > IDLE:
+        made = _made(settings, deployment)
+    deployment.issuers[settings] = (now, made)
+    return made
 
 
 def _made(settings: profiles.Issuer, deployment: Deployment) -> Issuer:
