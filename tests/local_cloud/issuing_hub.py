@@ -114,7 +114,7 @@ listeners = [{listener}]
 [policy.owners]
 team = [".{zone}", "*.{zone}", "{no_zone}", ".{files}", ".svc.internal", ".{acm_zone}"]
 """
-WAIT_SCALE = "0.05"  # of the waits and retry intervals of a state machine: a second is as long as a call here
+WAIT_SCALE = "0.1"  # of the waits and retry intervals of a state machine: a second is as long as some calls here
 ROUNDS = 12  # of the tick, until a version must have ended
 _ISSUED = re.compile(r"Issued certificate serial (\S+)")
 

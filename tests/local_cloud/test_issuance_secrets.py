@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from key_search import WINDOW, Known, private_part
 
 from certificates import build
+from key_search import WINDOW, Known, private_part
 
 KINDS = ("EC-256", "EC-384", "RSA-2048", "Ed25519")
 TOKEN = "q8Jx2vB5nW0sLk7Tz4Yd1Rf6Hc9Mg3PaUeXi_-oSbVwQ"

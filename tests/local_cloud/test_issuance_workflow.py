@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from deployed import HUB_ACCOUNT, MEMBER_ACCOUNT, until
 from issuing_hub import ACM_ZONE, DELEGATED, FILES, MEMBER_ZONE, NO_ZONE, ZONE, IssuingHub, Version, issuing_hub
-from key_search import Known
 from test_private_keys import Listeners
 from written_texts import Search
 
+from key_search import Known
 from real_acme import need_pebble, signing_request
 
 pytestmark = [pytest.mark.local_cloud, pytest.mark.xdist_group("issuing")]

@@ -10,8 +10,9 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from deployed import ACCOUNTS, HUB_ACCOUNT, Hub
 from issuing_hub import IssuingHub
-from key_search import Known
 from test_private_keys import Listeners, items, logs
+
+from key_search import Known
 
 _OF_CDK = "cdk-"  # buckets of what was deployed, which nothing writes afterwards
 
