@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -235,3 +236,47 @@ def test_private_certificate_comes_from_acm_pca(hub: IssuingHub) -> None:
     assert parse(ended.chain[0]).issuer == "CN=Inside"
     assert hub.secret(ended)["private_key"].startswith("-----BEGIN PRIVATE KEY")
     assert hub.server.kinds == []
+
+
+def slow(code: str, status: int, seconds: int) -> Any:
+    """A refusal that says when to come back."""
+    refusal = problem(code, status=status)
+    refusal.headers["Retry-After"] = str(seconds)
+    return refusal
+
+
+def test_retry_after_is_obeyed_in_the_workflow(hub: IssuingHub) -> None:
+    """A CA that is overloaded for half a minute is asked again after half a minute, and not before."""
+    hub.server.refuse["newOrder"] = [slow("serverInternal", 503, 30)]
+    record = hub.request("shop.example.com")
+    before = hub.now
+    assert hub.run(record.reference) == "issued"
+    assert hub.now - before >= timedelta(seconds=30)
+    assert hub.server.kinds.count("newOrder") == 2
+
+
+def test_ca_that_always_asks_for_a_second_more_gets_a_due_time(hub: IssuingHub) -> None:
+    """A few short waits are made in the workflow; then the version waits outside of it, longer each time."""
+    hub.server.refuse["newOrder"] = [slow("rateLimited", 429, 1)] * 100
+    record = hub.request("shop.example.com")
+    asked, pauses = [], []
+    for _ in range(3):
+        hub.server.clear()
+        hub.estate.clock.now = max(hub.now, hub.version(record.reference).due_at or hub.now)
+        assert hub.run(record.reference) == "postponed"
+        asked.append(hub.server.kinds.count("newOrder"))
+        due = hub.version(record.reference).due_at
+        assert due is not None
+        pauses.append(due - hub.now)
+    assert asked == [issuance.PATIENCE + 1, 1, 1]
+    assert pauses[0] < pauses[1] < pauses[2]
+
+
+def test_ca_that_asks_for_years_is_asked_again_within_a_week(hub: IssuingHub) -> None:
+    """However long a CA's limit is said to be, the version is looked at again within seven days."""
+    hub.server.refuse["newOrder"] = [slow("rateLimited", 429, 10**12)]
+    record = hub.request("shop.example.com")
+    assert hub.run(record.reference) == "postponed"
+    due = hub.version(record.reference).due_at
+    assert due is not None
+    assert due - hub.now <= timedelta(days=7)

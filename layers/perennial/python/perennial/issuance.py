@@ -23,6 +23,7 @@ from perennial.errors import (
     InvalidInput,
     PerennialError,
     RateLimited,
+    Throttled,
     Unavailable,
     WrongCertificate,
 )
@@ -43,8 +44,10 @@ SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is m
 SPREADING = 15.0  # seconds between questions whether challenges are visible (Route 53 takes up to 60)
 IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits for
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=32)
+LONGEST_RETRY = 7 * 86_400.0  # seconds that an issuer may ask one to wait
 LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits seems dead
 MAX_TEXT = 2_000  # characters of a reason that are kept
+PATIENCE = 5  # short waits that an issuer asks for, after which its version gets a due time
 CRASHES = 8  # of steps, after which a version fails: with doubling pauses, in four hours
 OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
 
@@ -175,11 +178,21 @@ def advance(deployment: Deployment, reference: str, now: datetime) -> Step:
         return Step(next="store" if record.state is VersionState.RECEIVED else "clean", doing="going on")
     try:
         return _advance(deployment, record, now)
-    except RateLimited as limit:
-        seconds = limit.retry_after or FIRST_PAUSE.total_seconds()
-        if seconds <= IN_WORKFLOW:
-            return _wait(seconds, "the issuer's rate limit to end")
-        return postpone(deployment, reference, limit, now)
+    except (RateLimited, Throttled, Unavailable) as error:
+        return _when_asked_to_wait(deployment, reference, error, now)
+
+
+def _when_asked_to_wait(deployment: Deployment, reference: str, error: PerennialError, now: datetime) -> Step:
+    """Wait as long as the issuer says (`Retry-After`): here, a few times and shortly, else by a due time. Where it does
+    not say, the error goes on: the workflow tries again soon."""
+    if error.retry_after is None and not isinstance(error, RateLimited):
+        raise error
+    record = deployment.inventory.version(reference)
+    seconds = error.retry_after or FIRST_PAUSE.total_seconds()
+    if seconds > IN_WORKFLOW or record.attempts >= PATIENCE:
+        return postpone(deployment, reference, error, now)
+    deployment.inventory.save_version(replace(record, attempts=record.attempts + 1), now + SILENCE)
+    return _wait(seconds, f"the issuer: {error.reason}")
 
 
 def _advance(deployment: Deployment, record: VersionRecord, now: datetime) -> Step:
@@ -427,9 +440,9 @@ def clean(deployment: Deployment, reference: str, now: datetime) -> Step:
 
 
 def postpone(deployment: Deployment, reference: str, error: PerennialError, now: datetime) -> Step:
-    """Try again later: when the error says, else after a pause that doubles each time."""
+    """Try again later: when the error says, but not before a pause that doubles each time."""
     record = deployment.inventory.version(reference)
-    pause = timedelta(seconds=error.retry_after) if error.retry_after else _pause(record.attempts)
+    pause = max(timedelta(seconds=min(error.retry_after or 0, LONGEST_RETRY)), _pause(record.attempts))
     waiting = replace(
         record, attempts=record.attempts + 1, reason=error.reason, message=_next_try(str(error), now + pause)
     )
