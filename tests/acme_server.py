@@ -463,6 +463,7 @@ def _issue(csr: bytes, names: Sequence[str]) -> bytes:
         .not_valid_after(now + timedelta(days=90))
         .add_extension(_san(names), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca.key.public_key()), critical=False)
         .sign(ca.key, hashes.SHA256())
     )
     return built.public_bytes(serialization.Encoding.DER)

@@ -15,6 +15,7 @@ from perennial import issuance, keys, signing_request
 from perennial.certificate import parse
 from perennial.errors import InvalidInput, PolicyViolated
 from perennial.inventory.records import VersionState
+from perennial.issuers.acme_chain import certificate_id
 
 
 @pytest.fixture
@@ -280,3 +281,22 @@ def test_ca_that_asks_for_years_is_asked_again_within_a_week(hub: IssuingHub) ->
     due = hub.version(record.reference).due_at
     assert due is not None
     assert due - hub.now <= timedelta(days=7)
+
+
+def test_renewal_names_what_it_replaces(hub: IssuingHub) -> None:
+    """The CA is told of the certificate that was issued last, also where a version between failed."""
+    for shown in (True, False, True):
+        visible = hub.server.shown
+        hub.server.shown = visible if shown else set()
+        hub.run(hub.request("shop.example.com").reference)
+        hub.server.shown = visible
+    first = parse(hub.version("shop/1").chain[0])
+    told = [order.asked.get("replaces") for order in hub.server.orders.values()]
+    assert told == [None, certificate_id(first), certificate_id(first)]
+
+
+def test_first_certificate_of_another_issuer_replaces_nothing(hub: IssuingHub) -> None:
+    """A CA is not told of what another one issued."""
+    hub.run(hub.request("shop.svc.internal", profile="private").reference)
+    hub.run(hub.request("shop.example.com").reference)
+    assert [order.asked.get("replaces") for order in hub.server.orders.values()] == [None]

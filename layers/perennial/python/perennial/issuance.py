@@ -33,6 +33,7 @@ from perennial.profiles import Issuer as IssuerSettings
 from perennial.profiles import KeyHome, Profile
 
 if TYPE_CHECKING:
+    from perennial.certificate import Certificate
     from perennial.certificate_request import CertificateRequest
     from perennial.deployment import Deployment
     from perennial.issuers.interface import Issuer, Outcome
@@ -48,6 +49,7 @@ LONGEST_RETRY = 7 * 86_400.0  # seconds that an issuer may ask one to wait
 LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits seems dead
 MAX_TEXT = 2_000  # characters of a reason that are kept
 PATIENCE = 5  # short waits that an issuer asks for, after which its version gets a due time
+LOOKED_BACK = 5  # versions, for the one that is renewed
 CRASHES = 8  # of steps, after which a version fails: with doubling pauses, in four hours
 OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
 
@@ -232,16 +234,16 @@ def ask_of(deployment: Deployment, record: VersionRecord) -> Ask:
     )
 
 
-def _replaced(deployment: Deployment, record: VersionRecord) -> Any:
-    """The certificate of the version before, of the same issuer: what this one renews (RFC 9773 section 5)."""
-    if record.number == 1:
-        return None
-    before = deployment.inventory.version(f"{record.managed}/{record.number - 1}")
-    if before.state is not VersionState.ISSUED or before.issuer != record.issuer or not before.chain:
-        return None
+def _replaced(deployment: Deployment, record: VersionRecord) -> Certificate | None:
+    """What this one renews (RFC 9773 section 5): the certificate of the latest version that was issued, where that was
+    by the same issuer."""
     from perennial.certificate import parse
 
-    return parse(before.chain[0])
+    for number in range(record.number - 1, max(0, record.number - 1 - LOOKED_BACK), -1):
+        before = deployment.inventory.version(f"{record.managed}/{number}")
+        if before.state is VersionState.ISSUED:
+            return parse(before.chain[0]) if before.issuer == record.issuer else None
+    return None
 
 
 def _issuer_settings(deployment: Deployment, record: VersionRecord) -> IssuerSettings:
