@@ -18,6 +18,7 @@ from local_cloud.dns_answers import Records
 from local_cloud.dns_bridge import serve
 from perennial.profiles import AcmeIssuer
 from real_acme import Client, Lab, Start, need_acme2certifier, need_pebble, web
+from secrecy import nothing_secret  # noqa: F401 - a fixture for every test
 
 
 @pytest.fixture

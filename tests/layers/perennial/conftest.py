@@ -10,16 +10,14 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.client import BaseClient
 from moto import mock_aws
 
 from estate import HUB, REGION, Clock, Estate, Source
 from inventory_table import create_table
-from key_search import Known
-from perennial import discovery, keys
+from perennial import discovery
 from perennial.clients import Clients
 from perennial.deployment import Deployment
-from perennial.errors import PerennialError
+from secrecy import nothing_secret  # noqa: F401 - a fixture for every test
 
 _numbers = itertools.count()
 
@@ -82,33 +80,3 @@ def estate() -> Iterator[Estate]:
 def fresh_estate() -> Any:
     """Makes hubs of one's own, where one test needs several."""
     return in_memory_hub
-
-
-@pytest.fixture(autouse=True)
-def _nothing_secret(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """After every test: no private key that Perennial made in it is in a log, in an error's message, or in a call to
-    AWS other than to Secrets Manager, which is where it belongs."""
-    made, texts = [], []
-    generate, raised, call = keys.generate, PerennialError.__init__, BaseClient._make_api_call
-
-    def noted(kind: str) -> Any:
-        made.append(generate(kind))
-        return made[-1]
-
-    def told(self: PerennialError, message: str, **more: Any) -> None:
-        texts.append(message)
-        raised(self, message, **more)
-
-    def called(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
-        if client.meta.service_model.service_name != "secretsmanager":
-            texts.append(repr(request))
-        return call(client, operation, request)
-
-    monkeypatch.setattr(keys, "generate", noted)
-    monkeypatch.setattr(PerennialError, "__init__", told)
-    monkeypatch.setattr(BaseClient, "_make_api_call", called)
-    yield
-    if made:
-        known = Known.of(made)
-        logged = [each.getMessage() for phase in ("setup", "call") for each in caplog.get_records(phase)]
-        assert not any(map(known.shown_in, (*logged, *texts)))

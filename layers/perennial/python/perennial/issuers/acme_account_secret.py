@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from perennial import keys
 from perennial.clients import meant
 from perennial.errors import InvalidConfiguration, NotFound, PerennialError
 from perennial.issuers.acme_network import Signer
@@ -168,10 +169,7 @@ def _key(kept: Kept, name: str) -> JWKEC:
 
 def new_key() -> str:
     """A new account key, PEM."""
-    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
-    return generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return keys.to_pem(keys.generate("EC-256"))
 
 
 def _object(text: str) -> Mapping[str, Any]:
