@@ -1,4 +1,9 @@
-"""Issuance, interrupted before and after every AWS call and every ACME request, and with every one of them failing."""
+"""Issuance with something happening at one of its AWS calls or ACME requests, and what must hold afterwards.
+
+point = Point(number=7, act=killed_after)
+hub, ended = issued_with(point, "ACME")     # interrupted at the seventh call, then settled by the tick, and judged
+point.happened                              # "aws dynamodb:PutItem"
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,6 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from conftest import COUNTED
 from issuing import IssuingHub, issuing_hub
 from perennial import keys
 from perennial.certificate import parse
@@ -20,7 +24,7 @@ from perennial.inventory.records import VersionRecord, VersionState
 from perennial.issuance import Step
 from perennial.issuers.acme_http import Answer, Http
 
-PARTS = 4  # each part takes every fourth point
+PARTS = 4  # each part of a test takes every fourth point
 ASKS: dict[str, tuple[str, tuple[str, ...]]] = {  # issuer -> profile and names
     "ACME": ("web", ("shop.example.com", "*.shop.example.com")),
     "ACM PCA": ("private", ("shop.svc.internal",)),
@@ -179,17 +183,12 @@ def total(kind: str, issuer: str) -> int:
     return len(point.counted)
 
 
-CASES = [(issuer, what) for issuer in ASKS for what, (kind, _) in ACTS.items() if kind != "acme" or issuer == "ACME"]
+def at_every_point(issuer: str, what: str, part: int) -> int:
+    """Let something happen at every fourth point of an issuance, beginning with the `part`th; returns how many.
 
-
-@pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize(("issuer", "what"), CASES)
-def test_whatever_happens_at_any_call_one_certificate_or_a_reason_is_the_end(
-    issuer: str, what: str, part: int, record_property: Callable[[str, object], None]
-) -> None:
-    """After every point: exactly one certificate paid for, its key stored with it, no challenge left; or no certificate
-    and a final reason with its next step. Nothing secret is in the table."""
+    After each: exactly one certificate paid for, its key stored with it, no challenge left; or no certificate and a
+    final reason with its next step. Nothing secret is in the table.
+    """
     kind, act = ACTS[what]
     numbers = range(1 + part, total(kind, issuer) + 1, PARTS)
     final = []
@@ -202,31 +201,8 @@ def test_whatever_happens_at_any_call_one_certificate_or_a_reason_is_the_end(
         else:
             final.append(point.happened)
             assert hub.issued() <= 1, point.happened
-    record_property(f"{COUNTED}issuance, {issuer}, {what}", len(numbers))
     print(f"{issuer}, {what}: {len(numbers)} points, of which {len(final)} end with a reason: {sorted(set(final))}")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("issuer", ASKS)
-def test_step_that_runs_twice_at_once_pays_once(
-    issuer: str, part: int, record_property: Callable[[str, object], None]
-) -> None:
-    """At every call of a step the same step runs from its beginning to its end; then the first goes on."""
-    numbers = range(1 + part, total("", issuer) + 1, PARTS)
-    for number in numbers:
-        with issuing_hub() as hub:
-            profile, names = ASKS[issuer]
-            record = hub.request(*names, profile=profile)
-            doubled = Doubled()
-            hub.around = doubled.around
-            with watched(Point(number=number, act=doubled.twice)) as point:
-                hub.run(record.reference)
-            ended = hub.settle(record.reference)
-            judge(hub, ended)
-            assert ended.state is VersionState.ISSUED, (point.happened, ended.reason, ended.message)
-            assert hub.issued() == 1, point.happened
-    record_property(f"{COUNTED}issuance, {issuer}, a step twice at once", len(numbers))
+    return len(numbers)
 
 
 class Doubled:
