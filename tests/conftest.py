@@ -7,9 +7,10 @@ from typing import Any
 
 from hypothesis import settings
 
+from counted import COUNTED
+
 settings.register_profile("perennial", deadline=None)
 settings.load_profile("perennial")
-COUNTED = "interrupted at "  # a test that interrupts something records under it how often: record_property(name, n)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

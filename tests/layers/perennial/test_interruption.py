@@ -11,7 +11,7 @@ import pytest
 from botocore.client import BaseClient
 
 from certificates import build
-from conftest import COUNTED
+from counted import COUNTED
 from estate import HUB, NOW, REGION, Estate
 from layers.perennial.conftest import in_memory_hub
 from perennial import discovery, publishing

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import COUNTED
+from counted import COUNTED
 from interrupting import ASKS, PARTS, Doubled, Point, at_every_point, judge, total, watched
 from issuing import issuing_hub
 from perennial.inventory.records import VersionState

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import COUNTED
+from counted import COUNTED
 from interrupting import ACTS, ASKS, PARTS, at_every_point
 
 REFUSALS = [
