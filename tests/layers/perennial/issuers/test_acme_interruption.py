@@ -10,6 +10,8 @@ from acme_server import AcmeServer, Asker, Reply, acme, problem
 from perennial.errors import PerennialError, RateLimited, Unavailable
 from perennial.issuers.interface import Ask, Issued
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("a.example.com", "*.a.example.com", "b.example.com")
 COLD = 2 * len(NAMES) + 8  # requests of an undisturbed order with a new account
 

@@ -25,6 +25,8 @@ from perennial.issuers.acme_reading import origins
 from perennial.profiles import AcmeIssuer
 from tls_servers import tls_server
 
+pytestmark = pytest.mark.slow
+
 JSON_KINDS = ("directory", "newOrder", "authorization", "order", "finalize")
 ALL_KINDS = (*JSON_KINDS, "challenge", "certificate")
 ELSEWHERE = "https://evil.example/x"
