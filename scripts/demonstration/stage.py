@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -55,7 +56,7 @@ class Stage:
         """Run the `perennial` command as a person would, show the first lines of what it prints (with `errors`: of what
         it complains), and return all. `quiet` shows nothing."""
         if not quiet:
-            print(f"\n   $ perennial {' '.join(arguments)}", flush=True)
+            print(f"\n   $ perennial {shlex.join(arguments)}", flush=True)
         environment = {**os.environ, **self.cloud.env(HUB_ACCOUNT, REGION), "COLUMNS": str(WIDTH)}
         done = subprocess.run(
             [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
