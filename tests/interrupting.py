@@ -159,6 +159,8 @@ def judge(hub: IssuingHub, ended: VersionRecord) -> None:
     if ended.state is VersionState.FAILED:
         assert ended.reason
         assert len(ended.message) > 20
+        if hub.issued():  # what was paid for can still be used: its key is stored
+            assert len(hub.keys_of("shop")) == 1
         return
     held = hub.secret(ended)
     leaf = parse(ended.chain[0])
