@@ -13,7 +13,7 @@ from acme_server import problem
 from issuing import IssuingHub, issuing_hub
 from perennial import issuance, keys, signing_request
 from perennial.certificate import parse
-from perennial.errors import InvalidInput, PolicyViolated
+from perennial.errors import FINAL, InvalidInput, PerennialError, PolicyViolated
 from perennial.inventory.records import VersionState
 from perennial.issuers.acme_chain import certificate_id
 
@@ -166,7 +166,7 @@ def test_steps_that_crash_are_tried_again_and_then_given_up(hub: IssuingHub) -> 
         issuance.give_up(hub.deployment, record.reference, *crash, hub.now)
         reasons.append(hub.version(record.reference).reason)
     assert reasons == [*["unavailable"] * issuance.CRASHES, "failed"]
-    assert hub.version(record.reference).message == "exit status 1"
+    assert hub.version(record.reference).message.startswith("exit status 1 Next: look at the functions' logs")
     assert hub.settle(record.reference).state is VersionState.FAILED
 
 
@@ -300,3 +300,8 @@ def test_first_certificate_of_another_issuer_replaces_nothing(hub: IssuingHub) -
     hub.run(hub.request("shop.svc.internal", profile="private").reference)
     hub.run(hub.request("shop.example.com").reference)
     assert [order.asked.get("replaces") for order in hub.server.orders.values()] == [None]
+
+
+def test_every_final_reason_has_a_next_step() -> None:
+    """Whatever a version fails for, a person is told what to do."""
+    assert set(issuance.NEXT_STEPS) == {each.reason for each in (*FINAL, PerennialError)}

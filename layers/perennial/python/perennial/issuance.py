@@ -51,6 +51,19 @@ MAX_TEXT = 2_000  # characters of a reason that are kept
 PATIENCE = 5  # short waits that an issuer asks for, after which its version gets a due time
 LOOKED_BACK = 5  # versions, for the one that is renewed
 CRASHES = 8  # of steps, after which a version fails: with doubling pauses, in four hours
+NEXT_STEPS = {  # for a person, by the reason for which a version failed
+    "access-denied": "give the role the permission that CloudTrail names as denied (mostly: deploy the stacks again)",
+    "region-disabled": "enable the region in the account",
+    "not-found": "make what is named exist, or name what does: a zone, a listener, a CA, a secret",
+    "invalid-input": "correct what is named",
+    "invalid-configuration": "correct the field of perennial.toml that is named, and deploy",
+    "refused": "do what the service asks for",
+    "policy": "ask for what is accepted, or have the rule changed",
+    "validation-failed": "make the name's challenge visible to the CA: its zone, delegation, CAA records and firewall",
+    "invalid-reply": "look at the CA's directory URL and status; nothing of its reply was used",
+    "wrong-certificate": "find out at the CA why it issued something else, and revoke that if it was not",
+    "failed": "look at the functions' logs, as a step crashed every time",
+}
 OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
 
 
@@ -474,7 +487,8 @@ def give_up(deployment: Deployment, reference: str, error: str, cause: str, now:
     if error in _named(RETRYABLE + POSTPONED) or (error not in _named(FINAL) and record.attempts < CRASHES):
         return postpone(deployment, reference, _as_raised(error, told), now)
     reason = _named(FINAL).get(error, PerennialError).reason
-    failed = replace(record, state=VersionState.FAILED, reason=reason, message=told[:MAX_TEXT], order="")
+    told = f"{told[:MAX_TEXT]} Next: {NEXT_STEPS[reason]}, then request it again."
+    failed = replace(record, state=VersionState.FAILED, reason=reason, message=told, order="")
     deployment.inventory.save_version(failed, now + SILENCE)
     return Step(next="clean", doing=f"giving up: {reason}")
 
