@@ -25,7 +25,7 @@ from local_cloud.cloud import free_port
 MISSING = "acme2certifier is not installed: run scripts/setup --with-acme2certifier"
 ISSUER_DOMAIN = "ca.example"
 
-_REQUEST = re.compile(r'"(GET|HEAD|POST) (\S+) HTTP')
+_REQUEST = re.compile(r"^received (GET|HEAD|POST) (\S+)$", re.MULTILINE)
 _SERVER = Path(__file__).resolve().parent / "acme2certifier_server.py"
 _KEY_ID = "kid-1"
 

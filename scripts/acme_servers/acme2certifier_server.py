@@ -8,6 +8,7 @@ those two ports are exchanged here, and nobody needs the right to bind them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.simple_server import make_server
 
@@ -26,7 +27,18 @@ def main() -> None:
         get_handler_cls,
     )
 
-    make_server("127.0.0.1", options.port, application, handler_class=get_handler_cls()).serve_forever()
+    make_server("127.0.0.1", options.port, told(application), handler_class=get_handler_cls()).serve_forever()
+
+
+def told(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
+    """The application, which logs each request before it is answered: the server's own line comes after the reply,
+    and who has the reply would count one request too few."""
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        print(f"received {environ['REQUEST_METHOD']} {environ['PATH_INFO']}", flush=True)
+        return application(environ, start_response)
+
+    return answer
 
 
 def ask_dns_on(port: int) -> None:
