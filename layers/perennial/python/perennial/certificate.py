@@ -100,6 +100,13 @@ def ders(pem: bytes | str) -> list[bytes]:
     return [der for der, problem in _blocks(pem) if problem is None]
 
 
+def pem(der: bytes) -> str:
+    """A certificate in PEM (RFC 7468 section 5): base64 in lines of 64 characters."""
+    body = base64.b64encode(der).decode()
+    lines = (body[at : at + 64] for at in range(0, len(body), 64))
+    return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))
+
+
 def broken_blocks(pem: bytes | str) -> list[str]:
     """Why the blocks that `ders` skipped could not be decoded."""
     return [problem for _, problem in _blocks(pem) if problem is not None]

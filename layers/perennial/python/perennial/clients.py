@@ -35,6 +35,7 @@ RATES: dict[tuple[str, str], float] = {
     ("acm", "DescribeCertificate"): 10,
     ("acm", "GetCertificate"): 10,
     ("acm", "ListTagsForCertificate"): 10,
+    ("acm", "ImportCertificate"): 1,
     ("acm", "RequestCertificate"): 5,
     ("acm", "ExportCertificate"): 10,
     ("acm-pca", "GetCertificateAuthorityCertificate"): 5,

@@ -108,6 +108,24 @@ class WrongCertificate(PerennialError):
     reason = "wrong-certificate"
 
 
+class NotFit(PerennialError):
+    """A version may not go to a target: the preflight says why. Nothing was changed there."""
+
+    reason = "not-fit"
+
+
+class ChangedMeanwhile(PerennialError):
+    """Someone else changed a target between looking and changing it. What they did stays."""
+
+    reason = "changed-meanwhile"
+
+
+class NotProven(PerennialError):
+    """No handshake showed the expected certificate at a target before its deadline."""
+
+    reason = "not-proven"
+
+
 RETRYABLE: tuple[type[PerennialError], ...] = (Throttled, Unavailable, ConcurrentChange)
 POSTPONED: tuple[type[PerennialError], ...] = (RateLimited,)
 FINAL: tuple[type[PerennialError], ...] = (
@@ -121,4 +139,7 @@ FINAL: tuple[type[PerennialError], ...] = (
     ValidationFailed,
     InvalidReply,
     WrongCertificate,
+    NotFit,
+    ChangedMeanwhile,
+    NotProven,
 )

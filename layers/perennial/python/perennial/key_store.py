@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from perennial import keys
-from perennial.certificate import parse
+from perennial.certificate import parse, pem
 from perennial.clients import meaning
 from perennial.errors import (
     InvalidInput,
@@ -279,17 +279,8 @@ def _pems(chain: Sequence[bytes]) -> tuple[str, str]:
     """The leaf and the rest in PEM."""
     if not chain:
         raise InvalidInput("there is no certificate to store")
-    leaf, *above = map(_pem, chain)
+    leaf, *above = map(pem, chain)
     return leaf, "".join(above)
-
-
-def _pem(der: bytes) -> str:
-    """RFC 7468 section 5: base64 in lines of 64 characters."""
-    import base64
-
-    body = base64.b64encode(der).decode()
-    lines = (body[at : at + 64] for at in range(0, len(body), 64))
-    return "\n".join(("-----BEGIN CERTIFICATE-----", *lines, "-----END CERTIFICATE-----", ""))
 
 
 def _match(content: _Content, chain: Sequence[bytes], where: str) -> None:
