@@ -6,6 +6,7 @@ global.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -15,8 +16,19 @@ from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
 from infra.issuance_permissions import ZONES, zone_statements
-from infra.names import ADVANCE_ROLE, CLEAN_UP_ROLE, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
+from infra.names import (
+    ACTIVATE_ROLE,
+    ADVANCE_ROLE,
+    CLEAN_UP_ROLE,
+    PLAN_ROLE,
+    PREFLIGHT_ROLE,
+    PROVE_ROLE,
+    PUBLISH_ROLE,
+    RESTORE_ROLE,
+    SCAN_ROLE,
+)
 from infra.permissions import EVERYTHING, discovery_statements, resources
+from infra.rollout_permissions import DECLARED_LATER, target_statements
 from infra.rules import rules
 from perennial.publishing import FINDINGS_ROLE
 from perennial.settings import Settings
@@ -35,6 +47,7 @@ class PerennialMember(cdk.Stack):
             synthesizer=cdk.DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
             **stack,
         )
+        self._all = settings
         self._settings = settings.discovery
         self._solvers = settings.solvers
         self._bus = self._parameter("HubBus", hub, "ARN of the hub's event bus")
@@ -46,6 +59,8 @@ class PerennialMember(cdk.Stack):
         self._findings_role()
         if self._solvers.zone_accounts:
             self._solver_role(here)
+        if settings.targets.kinds and settings.targets.accounts:
+            self._target_roles(here)
         self._forward_events()
 
     def _parameter(self, name: str, default: str, description: str) -> str:
@@ -67,12 +82,28 @@ class PerennialMember(cdk.Stack):
         statements = zone_statements(self.partition)
         role = self._role("Solver", self._solvers.role_name, [ADVANCE_ROLE, CLEAN_UP_ROLE], statements)
         acknowledge_wildcards(role, resources(statements), ZONES)
-        has_zones = self._any_of([cdk.Fn.condition_equals(self.account, each) for each in self._solvers.zone_accounts])
+        self._only_in(role, "WithZones", self._solvers.zone_accounts, here)
+
+    def _target_roles(self, here: cdk.ICfnConditionExpression) -> None:
+        """Only in the accounts that are configured to have targets: one role that looks, and one that changes."""
+        allowed, looking = self._all.targets, [PREFLIGHT_ROLE, PROVE_ROLE]
+        for construct_id, name, trusted, changing in (
+            ("TargetLook", f"{allowed.role_name}Look", looking, False),
+            ("Target", allowed.role_name, [ACTIVATE_ROLE, RESTORE_ROLE], True),
+        ):
+            statements = target_statements(self._all, self.partition, changing=changing)
+            role = self._role(construct_id, name, trusted, statements)
+            acknowledge_wildcards(role, resources(statements), DECLARED_LATER)
+            self._only_in(role, f"With{construct_id}", allowed.accounts, here)
+
+    def _only_in(
+        self, role: aws_iam.Role, name: str, accounts: Sequence[str], here: cdk.ICfnConditionExpression
+    ) -> None:
+        """Make a role in some accounts alone."""
+        named = self._any_of([cdk.Fn.condition_equals(self.account, each) for each in accounts])
         resource = role.node.default_child
         assert isinstance(resource, aws_iam.CfnRole)
-        resource.cfn_options.condition = cdk.CfnCondition(
-            self, "WithZones", expression=cdk.Fn.condition_and(here, has_zones)
-        )
+        resource.cfn_options.condition = cdk.CfnCondition(self, name, expression=cdk.Fn.condition_and(here, named))
 
     def _any_of(self, conditions: list[cdk.ICfnConditionExpression]) -> cdk.ICfnConditionExpression:
         while len(conditions) > 1:

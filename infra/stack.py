@@ -16,6 +16,7 @@ from infra.assessment import Assessment
 from infra.audit_reports import let_acm_pca_report
 from infra.bucket import ManifestsBucket
 from infra.bus import EventBus
+from infra.callback import Callback
 from infra.dead_letters import DeadLetters
 from infra.discovery import PLANS, Discovery, DiscoveryFunctions
 from infra.dispatch import Dispatch
@@ -24,8 +25,22 @@ from infra.functions import Function, Runtime, runtime
 from infra.http01 import Http01
 from infra.issuance import Issuance, IssuanceFunctions
 from infra.issuance_permissions import IssuancePermissions
-from infra.names import ADVANCE_ROLE, CLEAN_UP_ROLE, PARAMETERS, PLAN_ROLE, PUBLISH_ROLE, SCAN_ROLE
+from infra.names import (
+    ACTIVATE_ROLE,
+    ADVANCE_ROLE,
+    CLEAN_UP_ROLE,
+    PARAMETERS,
+    PLAN_ROLE,
+    PREFLIGHT_ROLE,
+    PROVE_ROLE,
+    PUBLISH_ROLE,
+    RESTORE_ROLE,
+    SCAN_ROLE,
+)
 from infra.permissions import EVERYTHING, discovery_statements, resources
+from infra.proof_key import ProofKey
+from infra.rollout import Rollout, RolloutFunctions
+from infra.rollout_permissions import RolloutPermissions
 from infra.schedules import Schedules
 from infra.table import InventoryTable
 from infra.topic import NotificationTopic
@@ -75,10 +90,11 @@ class PerennialHub(cdk.Stack):
         self._keep(options)
         on = self._runtime(options)
         steps = self._workflow_functions(on)
-        issuing = self._issuance_functions(on)
-        self._work(on, steps, issuing, Duration.hours(options.discovery_hours))
+        issuing, deploying = self._issuance_functions(on), self._rollout_functions(on)
+        self._work(on, steps, issuing, deploying, Duration.hours(options.discovery_hours))
         self._grant_workflow_functions(steps)
         self._grant_issuance(issuing)
+        self._grant_rollout(deploying)
         self._answer_http01(on)
         self._grant_dispatch()
         self._tell_names()
@@ -86,13 +102,21 @@ class PerennialHub(cdk.Stack):
     def _keep(self, options: Options) -> None:
         """What holds state, and what carries messages."""
         self._key = EncryptionKey(self, "Encryption").key
+        self._proof_key = ProofKey(self, "Proofs").key
         self._inventory = InventoryTable(self, "Inventory", key=self._key)
         self._bucket = ManifestsBucket(self, "Manifests", key=self._key).bucket
         self._topic = NotificationTopic(self, "Notifications", key=self._key).topic
         self._bus = EventBus(self, "Events", settings=self._settings.discovery, organization=options.organization).bus
         self._dead_letters = DeadLetters(self, "DeadLetters").queue
 
-    def _work(self, on: Runtime, steps: DiscoveryFunctions, issuing: IssuanceFunctions, every: Duration) -> None:
+    def _work(
+        self,
+        on: Runtime,
+        steps: DiscoveryFunctions,
+        issuing: IssuanceFunctions,
+        deploying: RolloutFunctions,
+        every: Duration,
+    ) -> None:
         """What does the work, what starts it, and what watches it."""
         self.discovery = Discovery(
             self,
@@ -106,6 +130,7 @@ class PerennialHub(cdk.Stack):
             self, "Assessment", assess=steps.assess, publish=steps.publish, key=self._key
         ).workflow.machine
         self.issuance = Issuance(self, "Issuance", functions=issuing, key=self._key).workflow.machine
+        self.rollout = Rollout(self, "Rollout", functions=deploying, key=self._key).workflow.machine
         self._dispatch = Dispatch(
             self,
             "Dispatch",
@@ -113,12 +138,18 @@ class PerennialHub(cdk.Stack):
             discovery=self.discovery,
             assessment=self.assessment,
             issuance=self.issuance,
+            rollout=self.rollout,
             bus=self._bus,
             dead_letters=self._dead_letters,
         )
         tick, dead_letters = self._dispatch.tick, self._dead_letters
         Schedules(self, "Schedules", discovery=self.discovery, every=every, tick=tick, dead_letters=dead_letters)
-        workflows = {"Discovery": self.discovery, "Assessment": self.assessment, "Issuance": self.issuance}
+        workflows = {
+            "Discovery": self.discovery,
+            "Assessment": self.assessment,
+            "Issuance": self.issuance,
+            "Rollout": self.rollout,
+        }
         Alarms(self, "Alarms", workflows=workflows, tick=tick, dead_letters=dead_letters, topic=self._topic)
 
     def _runtime(self, options: Options) -> Runtime:
@@ -184,6 +215,38 @@ class PerennialHub(cdk.Stack):
             give_up=function("GiveUp", "give_up", "Record why an issuance failed", 1),
         )
 
+    def _rollout_functions(self, on: Runtime) -> RolloutFunctions:
+        def function(name: str, handler: str, description: str, role_name: str | None = None) -> Function:
+            return Function(
+                self,
+                name,
+                runtime=on,
+                handler=f"rollout/{handler}",
+                description=description,
+                timeout=Duration.minutes(5),
+                role_name=role_name,
+                environment={"PERENNIAL_PROOF_KEY_ID": self._proof_key.key_arn} if handler == "prove" else None,
+            )
+
+        functions = RolloutFunctions(
+            preflight=function("Preflight", "preflight", "Judge whether a version fits its targets", PREFLIGHT_ROLE),
+            activate=function("Activate", "activate", "Let a target serve a version", ACTIVATE_ROLE),
+            prove=function("Prove", "prove", "Prove by handshakes what serves at a target", PROVE_ROLE),
+            restore=function("Restore", "restore", "Bring back what was found at a target", RESTORE_ROLE),
+            finish=function("Finish", "finish", "End a rollout"),
+            give_up=function("GiveUpRollout", "give_up", "Record why a rollout failed"),
+        )
+        if "webhook" in self._settings.targets.kinds:
+            self._take_reports(on, functions)
+        return functions
+
+    def _take_reports(self, on: Runtime, of: RolloutFunctions) -> None:
+        """The API where receivers of webhooks report, and its address for those that send the events."""
+        callback = Callback(self, "Callback", runtime=on, table=self._inventory.table)
+        callback.report.may(USE_KEY, [self._key.key_arn])
+        for each in (of.preflight, of.activate, of.restore):
+            each.function.add_environment("PERENNIAL_CALLBACK_URL", callback.url)
+
     # --- grants ---
 
     def _grant_workflow_functions(self, of: DiscoveryFunctions) -> None:
@@ -248,6 +311,18 @@ class PerennialHub(cdk.Stack):
         if permissions.audits:
             let_acm_pca_report(self._bucket, self._key)
 
+    def _grant_rollout(self, of: RolloutFunctions) -> None:
+        for each in of.all():
+            self._may_use_table(each)
+        for each in (of.preflight, of.activate, of.prove, of.restore):
+            self._may_read_settings(each)
+        permissions = RolloutPermissions(stack=self, settings=self._settings, proof_key=self._proof_key)
+        permissions.preflight(of.preflight)
+        permissions.change(of.activate)
+        permissions.change(of.restore)
+        permissions.prove(of.prove)
+        permissions.finish(of.finish)
+
     def _answer_http01(self, on: Runtime) -> None:
         if self._settings.solvers.listeners:
             answer = Http01(self, "Http01", runtime=on, solvers=self._settings.solvers).answer
@@ -260,7 +335,7 @@ class PerennialHub(cdk.Stack):
         self._may_use_table(self._dispatch.event)
         self._may_read_settings(self._dispatch.event)
         tick.may(["dynamodb:Query"], self._inventory.index_arns)
-        machines = (self.discovery, self.assessment, self.issuance)
+        machines = (self.discovery, self.assessment, self.issuance, self.rollout)
         tick.may(["states:StartExecution"], [each.state_machine_arn for each in machines])
         tick.may(["states:ListExecutions"], [self.assessment.state_machine_arn])
 
@@ -283,6 +358,7 @@ class PerennialHub(cdk.Stack):
             "DiscoveryArn": self.discovery.state_machine_arn,
             "AssessmentArn": self.assessment.state_machine_arn,
             "IssuanceArn": self.issuance.state_machine_arn,
+            "RolloutArn": self.rollout.state_machine_arn,
         }
         for name, value in names.items():
             parameter = f"{PARAMETERS}/{name.removesuffix('Name').removesuffix('Arn').lower()}"

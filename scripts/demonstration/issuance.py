@@ -6,13 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from acme_servers import acme2certifier
 from acme_servers.install import acme2certifier_python, program
 from acme_servers.pebble import pebble
+from demonstration import deployment
+from demonstration.authority import Authority
 from demonstration.discovery import CONFIGURATION
 from demonstration.stage import Stage
 from example_estate import ACCOUNTS, REGIONS
@@ -46,22 +47,15 @@ keys = ["EC-384"]
 names = [".svc.internal"]
 validity_days = 30
 
+[targets]
+kinds = ["elbv2", "apigateway", "secretsmanager"]
+
 [policy.owners]
 shop-team = [".shop.example.net", "*.shop.example.net"]
 core-team = [".svc.internal"]
 """
 WAIT = 180  # seconds for an issuance
 PATIENCE = 0.5
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A running ACME server: its name for people, and what the configuration needs."""
-
-    name: str
-    directory: str
-    directory_roots: str
-    roots: str
 
 
 def run(stage: Stage) -> None:
@@ -75,6 +69,8 @@ def run(stage: Stage) -> None:
         private(stage)
         refused(stage)
         listed(stage)
+        if authority:
+            deployment.run(stage, authority)
 
 
 @contextmanager
@@ -157,9 +153,7 @@ def request(stage: Stage, managed: str, profile: str, owner: str, *names: str) -
     """Ask as a person would, then let the tick, which runs each minute, run now."""
     named = [part for name in names for part in ("--name", name)]
     stage.command("managed", "request", managed, "--certificate-profile", profile, "--owner", owner, *named)
-    functions = stage.client("lambda").list_functions()["Functions"]
-    tick = next(each["FunctionName"] for each in functions if "DispatchTick" in each["FunctionName"])
-    stage.client("lambda").invoke(FunctionName=tick, Payload=b"{}")
+    deployment.tick(stage)
 
 
 def issued(stage: Stage, managed: str) -> dict[str, Any]:

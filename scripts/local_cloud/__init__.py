@@ -7,7 +7,8 @@ standard ``AWS_ENDPOINT_URL`` variables.
     cloud.py       start, stop and describe a local cloud; the environment of its clients
     deploy.py      ``cdk bootstrap`` and ``cdk deploy`` into it
     server.py      the process itself (``python -m local_cloud.server``)
-    hooks.py, workflow_hooks.py   every change made to ministack, each with its reason and its check
+    hooks.py, workflow_hooks.py, edge_hooks.py
+                   every change made to ministack, each with its reason and its check
     patching.py    how a hook reaches into ministack, and what it says when ministack has changed
     admin.py       paths by which tests and the demo play AWS itself
     record.py      the locked file by which a running cloud is known
@@ -17,6 +18,7 @@ standard ``AWS_ENDPOINT_URL`` variables.
     dns_bridge.py, dns_answers.py   a DNS server that answers from Route 53's zones
     http_bridge.py what an ALB does on port 80, for http-01
     unpacked.py    Lambda layers, unpacked once
+    edge/          real TLS on loopback for load balancers, API domains and distributions
     fakes/         the added services
     __main__.py    the command ``scripts/local-cloud``
 

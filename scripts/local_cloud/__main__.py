@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from local_cloud.cloud import HUB_ACCOUNT, REGION, REPOSITORY, Cloud, CloudError
 from local_cloud.deploy import App, deploy
 
 _DOWN = 3
-"""Exit code of ``status`` and ``env`` when the cloud is down."""
+"""Exit code of ``status``, ``env`` and ``edge`` when the cloud is down."""
+
+_COLUMNS = ("PLACE", "NAME", "ADDRESS", "BEHAVIOUR", "CERTIFICATE")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 on success, 1 on failure, 2 on wrong usage and 3 when the cloud is down."""
     options = _parser().parse_args(arguments)
     cloud = Cloud.named(options.name)
-    commands = {"up": _up, "down": _down, "status": _status, "env": _env}
+    commands = {"up": _up, "down": _down, "status": _status, "env": _env, "edge": _edge}
     try:
         return commands[options.command](cloud, options)
     except CloudError as error:
@@ -44,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "down", "stop the local cloud; everything in it is gone")
     _command(commands, "status", "say whether it runs, and where")
     env = _command(commands, "env", "print the exports that point a shell at it")
+    edge = _command(commands, "edge", "list what the local edge shows: real TLS for load balancers, domains and more")
+    edge.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
     for command in (up, env):
         command.add_argument("--account", default=HUB_ACCOUNT, help=f"account to act in (default: {HUB_ACCOUNT})")
         command.add_argument("--region", default=REGION, help=f"region to act in (default: {REGION})")
@@ -104,6 +110,29 @@ def _env(cloud: Cloud, options: argparse.Namespace) -> int:
     for name, value in cloud.env(options.account, options.region).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
+
+
+def _edge(cloud: Cloud, options: argparse.Namespace) -> int:
+    if cloud.running() is None:
+        print(f"The local cloud {cloud.name!r} is down: start it with scripts/local-cloud up.", file=sys.stderr)
+        return _DOWN
+    rows = cloud.edge()
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return 0
+    shown = [_COLUMNS, *(_columns(row) for row in rows)]
+    widths = [max(len(each) for each in column) for column in zip(*shown, strict=True)]
+    for line in shown:
+        print("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    return 0
+
+
+def _columns(row: dict[str, Any]) -> tuple[str, ...]:
+    shown = row["certificate"]
+    more = f" (and {len(row['certificates']) - 1} more)" if len(row["certificates"]) > 1 else ""
+    certificate = f"{shown['name']}, ends {shown['not_after'][:10]}, serial {shown['serial']}" if shown else "none"
+    place = (f"{row['name']}:{row['listens']}", f"{row['address']}:{row['port']}")
+    return row["kind"], *place, row["behaviour"], certificate + more
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ POST /_local_cloud/events    {"account", "region", "source", "detail-type", "det
                              an event of an AWS service, which PutEvents refuses to every customer
 POST /_local_cloud/accounts  {"management", "accounts": [{"Id", "Name", "Email"?}]}
                              accounts with chosen ids in the organization of the management account
+
+The paths ``/_local_cloud/edge…`` are in `edge.paths`.
 """
 
 from __future__ import annotations

@@ -140,6 +140,27 @@ class Cloud:
         accounts = [{"Id": number, "Name": name} for number, name in names.items()]
         self.open("/_local_cloud/accounts", {"management": management or self.account, "accounts": accounts}).close()
 
+    def edge(self) -> list[dict[str, Any]]:
+        """Every address at which the local edge terminates TLS, with the certificate that it shows now.
+
+        A row has place, kind, name, account, region, hosts, listens (the port in AWS), address, port, behaviour,
+        protocols, certificate ({arn, name, serial, not_after, fingerprint} or None) and certificates (the ARNs of all).
+        """
+        with self.open("/_local_cloud/edge") as answer:
+            return list(json.load(answer))
+
+    def misbehave(
+        self, place: str, behaviour: str, *, address: str | None = None, seconds: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Let a place of the edge, or one of its addresses, behave in another way; returns the rows of what now does.
+
+        ``place`` is what its row says, or a host name that leads there. ``behaviour`` is old, wrong-chain, refuse,
+        hang, reset, or well, which ends the others; with ``seconds`` it ends by itself. Raises `CloudError`.
+        """
+        order = {"place": place, "address": address, "behaviour": behaviour, "seconds": seconds}
+        with self.open("/_local_cloud/edge/behaviour", order) as answer:
+            return list(json.load(answer))
+
     def open(self, path: str, content: Any = None, method: str | None = None) -> HTTPResponse:
         """Call a path of the process itself, for example ``/_fakes/inject``, with a JSON body.
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from local_cloud import admin, fakes, resources, tagging, unpacked, workflow_hooks
+from local_cloud import admin, edge_hooks, fakes, resources, tagging, unpacked, workflow_hooks
 from local_cloud.fakes.admin import PREFIX as FAKES_PREFIX
 from local_cloud.fakes.service import Handler
 from local_cloud.patching import HookLostError, part, replace
@@ -265,4 +265,5 @@ HOOKS: tuple[Callable[[], None], ...] = (
     add_resource_types,
     tagging.tag_fakes,
     *workflow_hooks.HOOKS,
+    *edge_hooks.HOOKS,
 )

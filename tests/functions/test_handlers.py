@@ -92,11 +92,20 @@ CASES = [
 
 
 STEP = Step(next="wait", seconds=10, doing="waiting for its challenges to be visible everywhere")
-ISSUANCE = [  # module, function of the library
-    ("issuance.prepare", "prepare"),
-    ("issuance.advance", "advance"),
-    ("issuance.store", "store"),
-    ("issuance.clean", "clean"),
+STEPS = [  # handler, module and function of the library, what its input calls its subject
+    ("issuance.prepare", "issuance.prepare", "version"),
+    ("issuance.advance", "issuance.advance", "version"),
+    ("issuance.store", "issuance.store", "version"),
+    ("issuance.clean", "issuance.clean", "version"),
+    ("rollout.preflight", "rollout_check.preflight", "rollout"),
+    ("rollout.activate", "rollout.activate", "rollout"),
+    ("rollout.prove", "rollout.prove", "rollout"),
+    ("rollout.restore", "rollout.restore", "rollout"),
+    ("rollout.finish", "rollout.finish", "rollout"),
+]
+GIVE_UP = [
+    ("issuance.give_up", "issuance.give_up", "version"),
+    ("rollout.give_up", "rollout_failure.give_up", "rollout"),
 ]
 
 
@@ -131,7 +140,7 @@ def test_handler_calls_the_library(case: Case, monkeypatch: pytest.MonkeyPatch) 
     assert json.loads(json.dumps(answer)) == case.answer
 
 
-def _recorded(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> tuple[Any, list[tuple[Any, ...]]]:
+def _recorded(monkeypatch: pytest.MonkeyPatch, handler: str, calls: str) -> tuple[Any, list[tuple[Any, ...]]]:
     """The handler's module, whose library function only records what it is called with and answers with a step."""
     called: list[tuple[Any, ...]] = []
 
@@ -139,49 +148,57 @@ def _recorded(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> tuple[
         called.append(arguments)
         return STEP
 
-    loaded = import_module(f"functions.{module}")
+    loaded = import_module(f"functions.{handler}")
+    module, name = calls.split(".")
     monkeypatch.setattr(loaded, "deployment", lambda: DEPLOYMENT)
-    monkeypatch.setattr(import_module("perennial.issuance"), name, record)
+    monkeypatch.setattr(import_module(f"perennial.{module}"), name, record)
     return loaded, called
 
 
-@pytest.mark.parametrize(("module", "name"), ISSUANCE)
-def test_step_of_issuance_calls_the_library(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
-    """A step of issuance passes the version's name on, with the time, and returns what is next and nothing else."""
-    loaded, called = _recorded(monkeypatch, module, name)
-    answer = loaded.handler({"version": VERSION}, _context())
+@pytest.mark.parametrize(("handler", "calls", "subject"), STEPS)
+def test_a_step_calls_the_library(monkeypatch: pytest.MonkeyPatch, handler: str, calls: str, subject: str) -> None:
+    """A step passes its subject's name on, with the time, and returns what is next and nothing else."""
+    loaded, called = _recorded(monkeypatch, handler, calls)
+    answer = loaded.handler({subject: VERSION}, _context())
     assert called == [(DEPLOYMENT, VERSION, NOW)]
     assert answer == {"next": "wait", "seconds": 10, "doing": STEP.doing} == json.loads(json.dumps(answer))
 
 
-def test_give_up_passes_the_error_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("handler", "calls", "subject"), GIVE_UP)
+def test_give_up_passes_the_error_on(monkeypatch: pytest.MonkeyPatch, handler: str, calls: str, subject: str) -> None:
     """Give up gets the error's name and cause as Step Functions tells them."""
-    loaded, called = _recorded(monkeypatch, "issuance.give_up", "give_up")
-    assert loaded.handler({"version": VERSION, "error": FAILURE}, _context()) == STEP.document()
+    loaded, called = _recorded(monkeypatch, handler, calls)
+    assert loaded.handler({subject: VERSION, "error": FAILURE}, _context()) == STEP.document()
     assert called == [(DEPLOYMENT, VERSION, "Throttled", "{}", NOW)]
 
 
-def test_give_up_logs_no_cause(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("handler", "calls", "subject"), GIVE_UP)
+def test_give_up_logs_no_cause(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, handler: str, calls: str, subject: str
+) -> None:
     """The log has the error's name; its cause, which quotes what came from elsewhere, stands in the table alone."""
-    loaded, _ = _recorded(monkeypatch, "issuance.give_up", "give_up")
+    loaded, _ = _recorded(monkeypatch, handler, calls)
     cause = json.dumps({"errorMessage": "from elsewhere", "stackTrace": ["line"]})
-    loaded.handler({"version": VERSION, "error": {"Error": "Throttled", "Cause": cause}}, _context())
+    loaded.handler({subject: VERSION, "error": {"Error": "Throttled", "Cause": cause}}, _context())
     (said,) = (str(vars(each)) for each in caplog.records)
     assert "Throttled" in said
     assert "from elsewhere" not in said
 
 
-@pytest.mark.parametrize(("module", "name"), ISSUANCE)
-def test_an_error_leaves_the_handler_as_it_is(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+@pytest.mark.parametrize(("handler", "calls", "subject"), STEPS)
+def test_an_error_leaves_the_handler_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, handler: str, calls: str, subject: str
+) -> None:
     """An error of the library is the handler's: Step Functions sees its class."""
 
     def fail(*_: Any) -> Step:
         raise Unavailable("not now")
 
-    loaded, _ = _recorded(monkeypatch, module, name)
-    monkeypatch.setattr(import_module("perennial.issuance"), name, fail)
+    loaded, _ = _recorded(monkeypatch, handler, calls)
+    module, name = calls.split(".")
+    monkeypatch.setattr(import_module(f"perennial.{module}"), name, fail)
     with pytest.raises(Unavailable):
-        loaded.handler({"version": VERSION}, _context())
+        loaded.handler({subject: VERSION}, _context())
 
 
 def test_every_handler_is_tested() -> None:
@@ -189,8 +206,8 @@ def test_every_handler_is_tested() -> None:
     files = {
         ".".join(file.relative_to(ROOT / "functions").with_suffix("").parts) for file in ROOT.glob("functions/*/*.py")
     }
-    tested = {each.module for each in CASES} | {module for module, _ in ISSUANCE}
-    assert files == tested | {"issuance.give_up", "issuance.answer_http01"}
+    tested = {each.module for each in CASES} | {handler for handler, _, _ in (*STEPS, *GIVE_UP)}
+    assert files == tested | {"issuance.answer_http01", "rollout.callback"}
 
 
 def test_nothing_is_made_at_import() -> None:

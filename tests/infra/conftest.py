@@ -46,6 +46,13 @@ names = [".svc.internal"]
 [solvers]
 zone_accounts = ["444455556666"]
 listeners = ["arn:aws:elasticloadbalancing:eu-central-1:111122223333:listener/app/w/0123456789abcdef/fedcba9876543210"]
+
+[targets]
+kinds = [
+    "acm", "apigateway", "cloudfront", "elb", "elbv2", "iam", "s3", "secretsmanager", "ssm_parameter", "webhook",
+]
+accounts = ["444455556666", "777788889999"]
+buckets = ["trust-bundles"]
 """
 
 

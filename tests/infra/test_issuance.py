@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.infra import conftest, test_permissions
+from tests.infra import conftest, test_permissions, test_rollout
 from tests.infra.conftest import BUS, HUB, MEMBER_REGION, Synthesised, as_list
 
 from perennial import key_store, kms_keys
@@ -299,7 +299,7 @@ def test_every_function_is_pinned(hub: Synthesised) -> None:
     """Each function's role is in a table of a test: here, or in the test of permissions."""
     roles = {each["Properties"]["Role"]["Fn::GetAtt"][0] for each in hub.of("AWS::Lambda::Function").values()}
     named = {name.partition("Role")[0].removeprefix("Dispatch") for name in roles}
-    assert named == {*FUNCTIONS, *test_permissions.OWN, "Scan"}
+    assert named == {*FUNCTIONS, *test_permissions.OWN, *test_rollout.FUNCTIONS, "Scan", "CallbackReport"}
 
 
 # --- other configurations ---
@@ -397,7 +397,7 @@ def test_acm_pca_writes_reports_only_where_it_is_configured(synthesise: Synthesi
     reports."""
     stack = synthesise(DISCOVERY + text)
     (bucket,) = stack.of("AWS::S3::BucketPolicy").values()
-    (key,) = stack.of("AWS::KMS::Key").values()
+    key = stack.of("AWS::KMS::Key")["EncryptionKey3A692D6E"]
     of_bucket, of_key = (
         [each for each in document["Statement"] if "acm-pca.amazonaws.com" in json.dumps(each["Principal"])]
         for document in (bucket["Properties"]["PolicyDocument"], key["Properties"]["KeyPolicy"])

@@ -6,6 +6,8 @@ from typing import Any
 
 from perennial.inventory.indexes import INDEXES, TIME_TO_LIVE
 
+ENCRYPTION, PROOFS = "EncryptionKey3A692D6E", "ProofsKey5E8E2385"
+
 
 def _only(resources: dict[str, dict[str, Any]]) -> dict[str, Any]:
     (found,) = resources.values()
@@ -25,7 +27,7 @@ def test_table_has_the_declared_indexes(hub: Any) -> None:
 def test_table_is_safe(hub: Any) -> None:
     """The table is on demand, under the customer's key, restorable, protected, and outlives the stack."""
     table = _only(hub.of("AWS::DynamoDB::Table"))
-    (key,) = hub.of("AWS::KMS::Key")
+    key = ENCRYPTION
     said = table["Properties"]
     assert said["BillingMode"] == "PAY_PER_REQUEST"
     assert said["SSESpecification"]["KMSMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}
@@ -49,8 +51,15 @@ def test_bucket_is_private_and_forgets_plans(hub: Any) -> None:
 
 def test_key_rotates(hub: Any) -> None:
     """The key rotates every year and is kept when the stack goes."""
-    key = _only(hub.of("AWS::KMS::Key"))
+    key = hub.of("AWS::KMS::Key")[ENCRYPTION]
     assert key["Properties"]["EnableKeyRotation"] is True
+    assert key["DeletionPolicy"] == "Retain"
+
+
+def test_key_of_proofs_stays(hub: Any) -> None:
+    """The key that signs proofs is kept when the stack goes, so that they can be verified later too; it only signs."""
+    key = hub.of("AWS::KMS::Key")[PROOFS]
+    assert (key["Properties"]["KeySpec"], key["Properties"]["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
     assert key["DeletionPolicy"] == "Retain"
 
 
@@ -60,7 +69,8 @@ def test_stateful_logical_ids_never_change(hub: Any) -> None:
     assert [name for kind in stateful for name in hub.of(kind)] == [
         "InventoryTable40A3050B",
         "ManifestsBucket99AD6324",
-        "EncryptionKey3A692D6E",
+        ENCRYPTION,
+        PROOFS,
         "NotificationsTopicAE679CBD",
         "EventsBus45DE4339",
     ]
@@ -68,5 +78,5 @@ def test_stateful_logical_ids_never_change(hub: Any) -> None:
 
 def test_topic_is_encrypted(hub: Any) -> None:
     """What people are told is encrypted under the customer's key."""
-    (key,) = hub.of("AWS::KMS::Key")
+    key = ENCRYPTION
     assert _only(hub.of("AWS::SNS::Topic"))["Properties"]["KmsMasterKeyId"] == {"Fn::GetAtt": [key, "Arn"]}

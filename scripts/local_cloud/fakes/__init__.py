@@ -28,6 +28,8 @@ _CLASSES = (
     ("elb", "ClassicElb"),
     ("iam_server_certificates", "IamServerCertificates"),
     ("roles_anywhere", "RolesAnywhere"),
+    ("apigateway_domains", "ApiGatewayDomains"),
+    ("cloudfront_distributions", "CloudFrontDistributions"),
     ("cloudfront_trust_stores", "CloudFrontTrustStores"),
 )
 

@@ -2,8 +2,9 @@
 
 Rules and their source ("Manage server certificates in IAM" in the IAM user guide, and the API reference): PEM only; the
 certificate must be valid at the time of the upload; the key must be unencrypted and match; the chain starts with the
-direct issuer and goes on in order; 20 certificates an account by default; no re-upload under the same name; no
-deletion while a load balancer uses the certificate. Names are account-wide: IAM has no regions.
+direct issuer and goes on in order; 20 certificates an account by default; no re-upload under the same name, whatever
+its case; no deletion while a load balancer uses the certificate. Names are account-wide: IAM has no regions. IAM is
+eventually consistent ("Troubleshoot IAM"): with `seen_after`, what was uploaded is found only some seconds later.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import secrets
 import string
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from cryptography import x509
@@ -88,10 +89,14 @@ class IamServerCertificates(FakeService[Account]):
         }
     )
 
-    def __init__(self, *, quota: int = QUOTA, users: Users = references.users, **framework: Any) -> None:
-        """`quota`: certificates an account may have; `users`: who uses a certificate, asked before it is deleted."""
+    def __init__(
+        self, *, quota: int = QUOTA, users: Users = references.users, seen_after: float = 0, **framework: Any
+    ) -> None:
+        """`quota`: certificates an account may have; `users`: who uses a certificate, asked before it is deleted;
+        `seen_after`: seconds after an upload until anyone finds the certificate."""
         super().__init__(**framework)
         self._quota = quota
+        self._seen_after = timedelta(seconds=seen_after)
         self._users = users
 
     def new_state(self, account: str, region: str) -> Account:
@@ -120,13 +125,14 @@ class IamServerCertificates(FakeService[Account]):
 
     def list_server_certificates(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
         prefix = request.get("PathPrefix", "/")
-        matching = [item for _, item in sorted(state.certificates.items()) if item.path.startswith(prefix)]
+        there = [item for _, item in sorted(state.certificates.items()) if self._seen(item)]
+        matching = [item for item in there if item.path.startswith(prefix)]
         found, marker = self.page(matching, request, **_PAGES)
         listed = [item.metadata() for item in found]
         return {"ServerCertificateMetadataList": listed, "IsTruncated": marker is not None, "Marker": marker}
 
     def get_server_certificate(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
-        found = _found(state, request)
+        found = self._found(state, request)
         certificate = {
             "ServerCertificateMetadata": found.metadata(),
             "CertificateBody": found.body,
@@ -137,9 +143,9 @@ class IamServerCertificates(FakeService[Account]):
 
     def update_server_certificate(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
         """Renames: the ARN changes with name and path, the certificate itself never does."""
-        found = _found(state, request)
+        found = self._found(state, request)
         name = request.get("NewServerCertificateName", found.name)
-        if name != found.name:
+        if name.lower() != found.name.lower():
             _require_free(state, name)
         del state.certificates[found.name]
         found.name, found.path = name, request.get("NewPath", found.path)
@@ -147,7 +153,7 @@ class IamServerCertificates(FakeService[Account]):
         return {}
 
     def delete_server_certificate(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
-        found = _found(state, request)
+        found = self._found(state, request)
         if users := self._users(state.account, "", found.arn):
             sentence = f"Certificate: {found.identifier} is currently in use by {', '.join(users)}."
             raise ServiceError("DeleteConflict", f"{sentence} Please remove it first before deleting it from IAM.")
@@ -155,30 +161,33 @@ class IamServerCertificates(FakeService[Account]):
         return {}
 
     def list_server_certificate_tags(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
-        tags = _TAGS.listed(_found(state, request).tags)
+        tags = _TAGS.listed(self._found(state, request).tags)
         page, marker = self.page(tags, request, **_PAGES)
         return {"Tags": page, "IsTruncated": marker is not None, "Marker": marker}
 
     def tag_server_certificate(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
-        found = _found(state, request)
+        found = self._found(state, request)
         found.tags = _TAGS.merged(found.tags, request["Tags"])
         return {}
 
     def untag_server_certificate(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
-        found = _found(state, request)
+        found = self._found(state, request)
         found.tags = without(found.tags, request["TagKeys"])
         return {}
 
+    def _found(self, state: Account, request: dict[str, Any]) -> ServerCertificate:
+        name = request["ServerCertificateName"]
+        found = state.certificates.get(name)
+        if found is None or not self._seen(found):
+            raise ServiceError("NoSuchEntity", f"The Server Certificate with name {name} cannot be found.")
+        return found
 
-def _found(state: Account, request: dict[str, Any]) -> ServerCertificate:
-    name = request["ServerCertificateName"]
-    if name not in state.certificates:
-        raise ServiceError("NoSuchEntity", f"The Server Certificate with name {name} cannot be found.")
-    return state.certificates[name]
+    def _seen(self, item: ServerCertificate) -> bool:
+        return self.now() >= item.uploaded + self._seen_after
 
 
 def _require_free(state: Account, name: str) -> None:
-    if name in state.certificates:
+    if name.lower() in (each.lower() for each in state.certificates):
         raise ServiceError("EntityAlreadyExists", f"The Server Certificate with name {name} already exists.")
 
 

@@ -104,6 +104,29 @@ def test_name_taken(iam: Any) -> None:
     upload(iam)
 
 
+def test_name_taken_in_another_case(iam: Any) -> None:
+    """Names are not told apart by case; a certificate may change the case of its own."""
+    upload(iam)
+    assert refusal(upload, iam, "WWW") == "EntityAlreadyExists"
+    iam.update_server_certificate(ServerCertificateName="www", NewServerCertificateName="WWW")
+    assert refusal(iam.get_server_certificate, ServerCertificateName="www") == "NoSuchEntity"
+
+
+def test_seen_after_some_seconds() -> None:
+    """What was just uploaded is not found yet, by nobody, although its name is taken."""
+    now = [NOW]
+    iam = client(IamServerCertificates(where=here, clock=lambda: now[0], seen_after=8))
+    upload(iam)
+    name = {"ServerCertificateName": "www"}
+    assert refusal(iam.get_server_certificate, **name) == "NoSuchEntity"
+    assert refusal(iam.delete_server_certificate, **name) == "NoSuchEntity"
+    assert iam.list_server_certificates()["ServerCertificateMetadataList"] == []
+    assert refusal(upload, iam) == "EntityAlreadyExists"
+    now[0] += timedelta(seconds=8)
+    assert iam.get_server_certificate(**name)["ServerCertificate"]["CertificateBody"] == LEAF.pem.strip()
+    assert len(iam.list_server_certificates()["ServerCertificateMetadataList"]) == 1
+
+
 @pytest.mark.parametrize("quota", [20, 2])
 def test_quota(quota: int) -> None:
     """An account holds 20 certificates, or as many as its quota was set to."""

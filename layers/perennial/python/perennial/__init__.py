@@ -14,6 +14,14 @@
 | `issuance` | from a request to a stored certificate, step by step |
 | `issuers/`, `solvers/` | the CAs that can be asked, and how control of a name is shown to them |
 | `issued` | is what was issued what was requested |
+| `targets/`, `target_settings` | the places where a certificate can be put, and how they are declared |
+| `rollout_request`, `rollout_check`, `rollout`, `rollout_failure` | from an issued version to a proof at every target |
+| `bundle` | a version with its key, certificate and chain, in memory |
+| `preflight*`, `memory_handshake` | would this version serve there: judged before anything is changed |
+| `prover`, `resolution`, `handshake` | what serves there, asked at every address |
+| `proof`, `proof_signing` | the record of it, signed |
+| `key_formats`, `pkcs12`, `jks` | a key and its certificates as applications want them |
+| `webhook_*`, `callbacks` | events for what deploys by itself, and its reports |
 | `dispatch` | what is due now |
 | `settings`, `clients`, `errors` | configuration; AWS clients and what their errors mean; the error vocabulary |
 | `cli/` | the `perennial` command |

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -169,6 +169,12 @@ class Clients:
     def at(self, region: str) -> Clients:
         """The same session in another region."""
         return Clients(self.session, region)
+
+    @cached_property
+    def once(self) -> Clients:
+        """The same, but each request is sent once: for calls that AWS would carry out again (an import without a
+        token), when only the reply was lost."""
+        return Clients(self.session, self.region, attempts=1)
 
     def at_home(self) -> Clients:
         """The same session where the partition has its global services."""

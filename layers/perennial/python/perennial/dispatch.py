@@ -24,6 +24,10 @@ from perennial.settings import ACCOUNT, REGION
 
 SETTLING = timedelta(seconds=30)  # calls come in groups; the scan waits for the rest
 AT_ONCE = 500
+WORKFLOWS = {  # what starts one: where its ARN stands, and what its input calls what is due
+    DueKind.ISSUE: ("PERENNIAL_ISSUANCE_ARN", "version"),
+    DueKind.DEPLOY: ("PERENNIAL_ROLLOUT_ARN", "rollout"),
+}
 
 # CloudTrail event source -> source of discovery -> the calls that create, import, attach or detach certificates.
 CALLS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
@@ -147,18 +151,18 @@ def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
     if _anything(deployment, (DueKind.ASSESS, DueKind.PUBLISH), now) and not _running(deployment):
         machine = deployment.named("PERENNIAL_ASSESSMENT_ARN")
         started.append(_start(deployment, machine, f"assess-{now:%Y%m%dT%H%M}", {}))
-    started += [
-        _start_issuance(deployment, each, now) for each in deployment.inventory.due(DueKind.ISSUE, now, AT_ONCE)
-    ]
+    for kind in WORKFLOWS:
+        started += [_start_workflow(deployment, each, now) for each in deployment.inventory.due(kind, now, AT_ONCE)]
     return {"started": started}
 
 
-def _start_issuance(deployment: Deployment, due: Due, now: datetime) -> str:
-    """Start the issuance of a version, or start it again where it died. The version is looked at again after a while,
-    in case that the workflow dies before its first step."""
-    name = "issue-" + hashlib.sha256(f"{due.version}#{due.due_at}".encode()).hexdigest()[:40]
-    _start(deployment, deployment.named("PERENNIAL_ISSUANCE_ARN"), name, {"version": due.version})
-    deployment.inventory.issuance_started(due, now + SILENCE)
+def _start_workflow(deployment: Deployment, due: Due, now: datetime) -> str:
+    """Start the workflow of a version or a rollout, or start it again where it died. It is looked at again after a
+    while, in case that the workflow dies before its first step."""
+    machine, concerns = WORKFLOWS[due.kind]
+    name = f"{due.kind}-" + hashlib.sha256(f"{due.reference}#{due.due_at}".encode()).hexdigest()[:40]
+    _start(deployment, deployment.named(machine), name, {concerns: due.reference})
+    deployment.inventory.started(due, now + SILENCE)
     return name
 
 

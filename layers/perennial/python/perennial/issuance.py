@@ -214,7 +214,7 @@ def _advance(deployment: Deployment, record: VersionRecord, now: datetime) -> St
     from perennial.issuers import issuer
 
     progress = _Progress(deployment, record, now)
-    asked = issuer(_issuer_settings(deployment, record), deployment)
+    asked = issuer(issuer_of(deployment, record), deployment)
     for _ in range(OUTCOMES):
         if progress.record.challenges and not progress.record.visible:
             waiting = _show(deployment, progress)
@@ -259,7 +259,11 @@ def _replaced(deployment: Deployment, record: VersionRecord) -> Certificate | No
     return None
 
 
-def _issuer_settings(deployment: Deployment, record: VersionRecord) -> IssuerSettings:
+def issuer_of(deployment: Deployment, record: VersionRecord) -> IssuerSettings:
+    """The settings of a version's issuer.
+
+    Raises: InvalidConfiguration where they are gone.
+    """
     issuers = deployment.settings.issuers
     if record.issuer not in issuers:
         raise InvalidConfiguration(f"perennial.toml has no [issuers.{record.issuer}] any more; add it or request anew")
@@ -357,7 +361,7 @@ def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None
     from perennial.certificate import parse
 
     profile = profile_of(deployment, record.request)
-    settings = _issuer_settings(deployment, record)
+    settings = issuer_of(deployment, record)
     found = issued.problems(
         record.chain,
         names=record.request.names,
@@ -366,7 +370,7 @@ def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None
         profile=profile,
         issuer=settings,
         validity_days=record.validity_days,
-        roots=_roots(deployment, settings),
+        roots=roots(deployment, settings),
         now=now,
     )
     if not found:
@@ -384,7 +388,8 @@ def _public_key(record: VersionRecord) -> str:
     return signing_request.public_key_sha256(record.csr) if record.csr else ""
 
 
-def _roots(deployment: Deployment, settings: IssuerSettings) -> Any:
+def roots(deployment: Deployment, settings: IssuerSettings) -> tuple[Certificate, ...]:
+    """The roots that an issuer's certificates may chain to: those that are configured, its own, or the public ones."""
     from perennial import issued
     from perennial.chain import public_roots
     from perennial.issuers import issuer
@@ -394,7 +399,7 @@ def _roots(deployment: Deployment, settings: IssuerSettings) -> Any:
     if settings.kind == "acm_pca":
         authority: Any = issuer(settings, deployment)
         return issued.roots_of(authority.roots())
-    return tuple(root for roots in public_roots().values() for root in roots)
+    return tuple(root for same in public_roots().values() for root in same)
 
 
 def _revoke(deployment: Deployment, record: VersionRecord, settings: IssuerSettings, leaf: Any) -> str:
@@ -416,7 +421,7 @@ def _completed(deployment: Deployment, record: VersionRecord) -> VersionRecord:
     from perennial.issuers import issuer
 
     profile = profile_of(deployment, record.request)
-    settings = _issuer_settings(deployment, record)
+    settings = issuer_of(deployment, record)
     if profile.key_home is KeyHome.ISSUER:
         if not profile.exportable:
             return record

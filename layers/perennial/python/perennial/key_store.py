@@ -25,6 +25,7 @@ from perennial import keys
 from perennial.certificate import parse, pem
 from perennial.clients import meaning
 from perennial.errors import (
+    ConcurrentChange,
     InvalidInput,
     InvalidReply,
     NotFound,
@@ -44,6 +45,8 @@ ACTIONS = (
     "kms:GenerateDataKey",
     "kms:Decrypt",
 )
+READS = ("secretsmanager:GetSecretValue", "kms:Decrypt")  # of a step that puts a certificate in place
+PROMOTES = ("secretsmanager:DescribeSecret", "secretsmanager:UpdateSecretVersionStage")
 PREFIX = "perennial/certificates/"
 MANAGED_TAG = "perennial:managed"
 MAX_BYTES = 65_536  # of a version's value
@@ -153,6 +156,38 @@ class KeyStore:
             )
         _match(found.content, chain, _shown(found))
         return StoredCertificate(arn=found.arn, version=found.version)
+
+    def private_key(self, managed: str, version: str) -> str:
+        """The private key (PKCS #8 PEM) in a version that `complete` stored; "" where that has none.
+
+        Raises: NotFound.
+        """
+        found = self._get(_secret(managed), version)
+        if found is None:
+            raise NotFound(f"{_secret(managed)} has no version {version[:80]}; request a new certificate")
+        return found.content.private_key or ""
+
+    def promote(self, managed: str, version: str) -> None:
+        """Let a version be the current one (AWSCURRENT); what was is AWSPREVIOUS then. For one that is proven to serve.
+
+        Raises: NotFound; ConcurrentChange where another one became current meanwhile.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        secret = _secret(managed)
+        try:
+            stages = self._client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
+            current = next((each for each, named in stages.items() if "AWSCURRENT" in named), "")
+            if current == version:
+                return
+            before = {"RemoveFromVersionId": current} if current else {}
+            self._client.update_secret_version_stage(
+                SecretId=secret, VersionStage="AWSCURRENT", MoveToVersionId=version, **before
+            )
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) == "InvalidParameterException" and "RemoveFromVersionId" in str(error):
+                raise ConcurrentChange(f"{secret}: another version became the current one; it is read again") from error
+            raise _meaning(error, "UpdateSecretVersionStage", secret) from error
 
     def _complete_content(
         self, managed: str, ask_id: str, chain: Sequence[bytes], key_pem: str, with_key: bool

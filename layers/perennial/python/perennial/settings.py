@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perennial import issuance_settings
+from perennial import issuance_settings, targets
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
 from perennial.profiles import Issuer, Profile, Solvers
@@ -59,6 +59,16 @@ class Publishing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """`[targets]`: where certificates may be put. What is not named is forbidden, and no role may do it."""
+
+    kinds: tuple[str, ...] = ()  # as `perennial.targets` has them
+    accounts: tuple[str, ...] = ()  # besides the hub's
+    buckets: tuple[str, ...] = ()  # S3 buckets that may be written
+    role_name: str = "PerennialTarget"  # assumed there to change; with "Look" behind it, to look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole of perennial.toml."""
 
@@ -69,6 +79,7 @@ class Settings:
     issuers: Mapping[str, Issuer] = field(default_factory=dict)  # by name
     profiles: Mapping[str, Profile] = field(default_factory=dict)  # by name
     solvers: Solvers = field(default_factory=Solvers)
+    targets: Targets = field(default_factory=Targets)
     policy: Policy = field(default_factory=Policy)
 
 
@@ -103,6 +114,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
         issuers=issuance_settings.issuers(Table(document, "issuers", problems)),
         profiles=issuance_settings.profiles(Table(document, "profiles", problems)),
         solvers=issuance_settings.solvers(Table(document, "solvers", problems)),
+        targets=_targets(Table(document, "targets", problems)),
         policy=issuance_settings.organisation(Table(document, "policy", problems)),
     )
     known = tuple(each.name for each in fields(Settings))
@@ -170,6 +182,24 @@ def _falling(value: Any) -> tuple[int, ...] | None:
     if isinstance(value, list) and len(value) == 3 and all(type(each) is int and 0 < each < 1_000 for each in value):
         return tuple(value) if value == sorted(set(value), reverse=True) else None
     return None
+
+
+def _targets(table: Table) -> Targets:
+    known = targets.names()
+    return table.done(
+        lambda: Targets(
+            kinds=table.take("kinds", [], lambda v: _kinds(v, known), f"a list of some of {', '.join(known)}") or (),
+            accounts=table.texts("accounts", (), ACCOUNT),
+            buckets=table.texts("buckets", (), re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")),
+            role_name=table.text("role_name", Targets().role_name, re.compile(r"[A-Za-z0-9_+=,.@-]{1,60}")),
+        )
+    )
+
+
+def _kinds(value: Any, known: tuple[str, ...]) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(each in known for each in value):
+        return None
+    return tuple(dict.fromkeys(value))
 
 
 def _publishing(table: Table) -> Publishing:

@@ -31,7 +31,7 @@ def test_request_is_version_one_and_due_at_once(inventory: Inventory) -> None:
     assert (made.reference, made.state, made.revision, made.request) == ("shop/1", VersionState.REQUESTED, 1, REQUEST)
     assert inventory.version("shop/1") == made
     (due,) = inventory.due(DueKind.ISSUE, NOW, 10)
-    assert due.version == "shop/1"
+    assert due.reference == "shop/1"
 
 
 def test_versions_count_up(inventory: Inventory) -> None:
@@ -99,10 +99,10 @@ def test_started_issuance_is_looked_at_again_later(inventory: Inventory) -> None
     """Starting moves the due time, once; a step's own due time is left alone."""
     made = inventory.request_version("shop", REQUEST, "letsencrypt", NOW)
     (due,) = inventory.due(DueKind.ISSUE, NOW, 10)
-    inventory.issuance_started(due, NOW + HOUR)
+    inventory.started(due, NOW + HOUR)
     assert inventory.version("shop/1").due_at == NOW + HOUR
     inventory.save_version(made, NOW + 2 * HOUR)
-    inventory.issuance_started(due, NOW)
+    inventory.started(due, NOW)
     assert inventory.version("shop/1").due_at == NOW + 2 * HOUR
 
 

@@ -12,6 +12,11 @@
 | run of Discovery | `RUN` | `<started at>#<id>` |
 | known word (issuer, owner, managed certificate) | `WORD#<kind>` | `<word>` |
 | version of a managed certificate | `MANAGED#<id>` | `VERSION#<number>` |
+| rollout of a managed certificate | `MANAGED#<id>` | `ROLLOUT#<number>` |
+| target in a rollout | `MANAGED#<id>` | `TARGET#<rollout>#<index>` |
+| what was made on the way to a target | `MANAGED#<id>` | `PLACED#<version or rollout>/<what>` |
+| proof | `MANAGED#<id>` | `PROOF#<proven at>#<id>` |
+| what a webhook's receiver was asked and reported | `CALLBACK#<id>` | `CALLBACK` |
 | http-01 challenge | `CHALLENGE#<token>` | `CHALLENGE` |
 
 One query on a place reads what a check needs: the sighting that holds the certificate, what is attached to it, and the
@@ -71,7 +76,7 @@ class Item(Model):
 
     pk = UnicodeAttribute(hash_key=True)
     sk = UnicodeAttribute(range_key=True)
-    kind = _text()  # certificate, held, sighting, finding, name, scope, run, word, version, challenge
+    kind = _text()  # certificate, held, sighting, finding, name, scope, run, word, version, rollout …
 
     # certificate
     der = BinaryAttribute(null=True, legacy_encoding=False)

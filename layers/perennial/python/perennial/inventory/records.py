@@ -11,6 +11,7 @@ from perennial.certificate_request import CertificateRequest
 from perennial.findings import Finding
 from perennial.manifest import Scope, Sighting
 from perennial.solvers.interface import Challenge
+from perennial.targets.interface import Found, TargetSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,7 @@ class DueKind(StrEnum):
     ASSESS = "assess"  # a place, after a change or when time alone changes a verdict
     PUBLISH = "publish"  # a finding, after a change or before it would be forgotten
     ISSUE = "issue"  # a version that is to be issued, or whose issuance died
+    DEPLOY = "deploy"  # a rollout that is to begin, or that died
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,9 @@ class Due:
     due_at: str
 
     @property
-    def version(self) -> str:
-        """The reference of the version that it concerns."""
-        return f"{self.pk.removeprefix('MANAGED#')}/{int(self.sk.removeprefix('VERSION#'))}"
+    def reference(self) -> str:
+        """The reference of the version or the rollout that it concerns."""
+        return f"{self.pk.removeprefix('MANAGED#')}/{int(self.sk.rpartition('#')[2])}"
 
 
 class VersionState(StrEnum):
@@ -183,3 +185,92 @@ class VersionRecord:
     def reference(self) -> str:
         """How workflows name it: `<managed>/<number>`."""
         return f"{self.managed}/{self.number}"
+
+
+class RolloutState(StrEnum):
+    """How far a rollout is."""
+
+    CHECKING = "checking"  # every target is looked at; nothing is changed yet
+    RUNNING = "running"  # one target after the other is changed and proven
+    RETURNING = "returning"  # a target failed; what was changed gets back what was there before
+    DEPLOYED = "deployed"  # proven at every target
+    REFUSED = "refused"  # nothing was changed anywhere
+    RETURNED = "returned"  # what was there before is proven to serve again
+    FAILED = "failed"  # a target could not be changed back, or that is not proven
+
+    @property
+    def ended(self) -> bool:
+        return self not in (RolloutState.CHECKING, RolloutState.RUNNING, RolloutState.RETURNING)
+
+
+class TargetState(StrEnum):
+    """How far a target is in a rollout. From ACTIVATING on it may have been changed."""
+
+    WAITING = "waiting"
+    READY = "ready"  # what is there is kept, and the preflight holds
+    REFUSED = "refused"  # the preflight does not hold
+    ACTIVATING = "activating"  # kept before the first change
+    ACTIVATED = "activated"  # AWS has taken the change
+    PROVEN = "proven"
+    RESTORING = "restoring"
+    RESTORED = "restored"  # AWS has taken it back
+    RETURNED = "returned"  # what was there before is proven to serve
+    LEFT = "left"  # someone else changed it meanwhile: what they put there stays
+    FAILED = "failed"  # it could not be brought back, or that is not proven
+
+    @property
+    def changed(self) -> bool:
+        """Whether the target may be other than it was found, and is to be brought back where the rollout fails."""
+        return self in (
+            TargetState.ACTIVATING,
+            TargetState.ACTIVATED,
+            TargetState.PROVEN,
+            TargetState.RESTORING,
+            TargetState.RESTORED,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutRecord:
+    """One version being put at all targets of its managed certificate, in order. `at` is the index of the target that
+    is at work. `stays`: where a target fails, those that were proven before it keep the new version."""
+
+    managed: str
+    number: int
+    version: int
+    count: int  # targets
+    state: RolloutState
+    asked_by: str  # ARN of who asked
+    requested_at: datetime
+    stays: bool = False
+    at: int = 0
+    revision: int = 0
+    ended_at: datetime | None = None
+    attempts: int = 0  # that ended in something worth trying again
+    reason: str = ""
+    message: str = ""
+    due_at: datetime | None = None
+
+    @property
+    def reference(self) -> str:
+        """How workflows name it: `<managed>/<number>`."""
+        return f"{self.managed}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRecord:
+    """One target in a rollout. Nothing of it is secret. `began_at`: when what it is at began, for the deadline."""
+
+    managed: str
+    rollout: int
+    index: int
+    settings: TargetSettings
+    state: TargetState = TargetState.WAITING
+    found: Found | None = None
+    seen: str = ""  # what handshakes showed before anything was changed, for people
+    began_at: datetime | None = None
+    proven_at: datetime | None = None
+    proof: str = ""  # id of the latest proof
+    reason: str = ""
+    message: str = ""
+    revision: int = 0

@@ -7,17 +7,18 @@ from datetime import timedelta
 from typing import Any
 
 from perennial.inventory import conversion
+from perennial.inventory.callbacks import Callbacks
 from perennial.inventory.items import Item, stamp
 from perennial.inventory.questions import Questions
 from perennial.inventory.records import RunRecord, ScopeRecord
+from perennial.inventory.rollouts import Rollouts
 from perennial.inventory.verdicts import Verdicts
-from perennial.inventory.versions import Versions
 from perennial.inventory.writing import update
 
 KEPT = timedelta(days=365)  # a run
 
 
-class Inventory(Verdicts, Versions, Questions):
+class Inventory(Verdicts, Rollouts, Callbacks, Questions):
     """The table's only door. Clients come from the standard AWS environment unless credentials are given (botocore's
     frozen credentials, for a profile). One process works with one table at a time."""
 

@@ -69,14 +69,14 @@ class Versions(Observations):
         Raises: NotFound, InvalidInput.
         """
         managed, number = parsed(reference)
-        for item in Item.query(_managed_key(managed), Item.sk == _version_key(number), consistent_read=True):
+        for item in Item.query(managed_key(managed), Item.sk == _version_key(number), consistent_read=True):
             return _record(item)
         raise NotFound(f"there is no version {reference[:100]}; perennial managed list shows what there is")
 
     def versions(self, managed: str, limit: int = MANY) -> list[VersionRecord]:
         """The versions of a managed certificate, the newest first."""
         query = Item.query(
-            _managed_key(managed),
+            managed_key(managed),
             Item.sk.startswith(VERSION),
             consistent_read=True,
             scan_index_forward=False,
@@ -89,8 +89,8 @@ class Versions(Observations):
         for item in Item.query("WORD#managed", page_size=MANY):
             yield item.sk
 
-    def issuance_started(self, due: Due, again: datetime) -> None:
-        """The workflow of a due version was started; look at it `again` then, unless a step says otherwise."""
+    def started(self, due: Due, again: datetime) -> None:
+        """The workflow of what is due was started; look at it `again` then, unless a step says otherwise."""
         later = Item.due_at.set(conversion.due_stamp(again))
         update((due.pk, due.sk), [later], Item.due_at == due.due_at)
 
@@ -120,7 +120,8 @@ def parsed(reference: str) -> tuple[str, int]:
     return managed, int(number)
 
 
-def _managed_key(managed: str) -> str:
+def managed_key(managed: str) -> str:
+    """The partition of everything that concerns a managed certificate."""
     return f"MANAGED#{managed}"
 
 
@@ -130,7 +131,7 @@ def _version_key(number: int) -> str:
 
 def _item(record: VersionRecord, revision: int) -> Item:
     item = Item(
-        _managed_key(record.managed),
+        managed_key(record.managed),
         _version_key(record.number),
         kind="version",
         number=record.number,

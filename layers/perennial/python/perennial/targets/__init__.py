@@ -20,7 +20,18 @@ from typing import Any, Protocol
 
 from perennial.targets.interface import Field, Reach, Target, TargetSettings
 
-_MODULES: tuple[str, ...] = ()
+_MODULES: tuple[str, ...] = (
+    "acm",
+    "apigateway",
+    "cloudfront",
+    "elb",
+    "elbv2",
+    "iam",
+    "s3",
+    "secretsmanager",
+    "ssm_parameter",
+    "webhook",
+)
 
 
 class Kind(Protocol):

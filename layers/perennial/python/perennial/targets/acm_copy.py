@@ -10,27 +10,50 @@ Sources: ACM API Reference (ImportCertificate, SearchCertificates), ACM User Gui
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from perennial.certificate import Certificate, parse
 from perennial.clients import meaning
-from perennial.errors import NotFit, NotFound
-from perennial.issuers.aws_replies import answered, chain, code
+from perennial.errors import ConcurrentChange, InvalidReply, NotFit, NotFound, PerennialError
+from perennial.issuers.aws_replies import answered, chain, code, refused
 from perennial.targets.interface import Bundle, Keep
 
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
 KEYS = ("EC-256", "EC-384", "RSA-2048", "RSA-3072", "RSA-4096")
-LOOKS = ("acm:DescribeCertificate", "acm:GetCertificate", "acm:ListTagsForCertificate", "acm:SearchCertificates")
+LOOKS = (
+    "acm:DescribeCertificate",
+    "acm:GetCertificate",
+    "acm:ListCertificates",
+    "acm:ListTagsForCertificate",
+    "acm:SearchCertificates",
+)
 CHANGES = ("acm:AddTagsToCertificate", "acm:ImportCertificate")  # an import with tags needs both
 MANAGED_TAG, VERSION_TAG = "perennial:managed", "perennial:version"
 MAX_CHAIN = 10
 ADVICE = {
-    "LimitExceededException": "delete certificates that nothing uses, or have ACM's quota raised; expired ones count too",
+    "LimitExceededException": "delete certificates that nothing uses (expired ones count), or have the quota raised",
+    "TagPolicyException": f"let the organization's tag policy allow {MANAGED_TAG} and {VERSION_TAG} on certificates",
 }
+_NO_OPERATION = ("UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented")
+_KEY_TYPES = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1")  # unnamed, the larger are left out
+_SERIAL = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){1,19}")  # those that SearchCertificates takes
+_QUOTED = re.compile(r"-----BEGIN.*|[A-Za-z0-9+/=]{24,}", re.DOTALL)  # what may be a piece of a key
 
 
 def shares(account: str, region: str) -> str:
     """What targets of an account and region share."""
     return f"acm/{account}/{region}"
+
+
+def refusals(new: Bundle, account: str, region: str) -> list[str]:
+    """Why there can be no copy of a version in an account and region, a sentence each. Asks nobody."""
+    if new.private_key or new.arn.split(":")[3:5] == [region, account]:
+        return []
+    return [_no_key(new)]
 
 
 def ensure(acm: Any, new: Bundle, placed: str, keep: Keep) -> str:
@@ -63,44 +86,85 @@ def held(acm: Any, arn: str) -> str:
 
 
 def certificate(acm: Any, arn: str) -> Certificate | None:
-    """The certificate that an ARN has now; None where ACM has no such ARN, or nothing was issued under it yet."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    """The certificate that an ARN has now; None where ACM has no such ARN, or nothing was issued under it yet.
 
-    try:
-        answer = acm.get_certificate(CertificateArn=arn)
-    except ClientError as error:
-        if code(error) in ("ResourceNotFoundException", "RequestInProgressException"):
-            return None
-        raise meaning(error, f"acm:GetCertificate of {arn}") from error
-    except BotoCoreError as error:
-        raise meaning(error, f"acm:GetCertificate of {arn}") from error
-    return parse(chain(answer["Certificate"], "", f"acm:GetCertificate of {arn}")[0])
-
-
-def material(acm: Any, arn: str) -> tuple[bytes, ...]:
-    """The certificate of an ARN and its chain, DER, the leaf first.
-
-    Raises: NotFound.
+    Raises: InvalidReply.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     doing = f"acm:GetCertificate of {arn}"
     try:
         answer = acm.get_certificate(CertificateArn=arn)
-    except (ClientError, BotoCoreError) as error:
+    except ClientError as error:
+        if code(error) in ("ResourceNotFoundException", "RequestInProgressException"):
+            return None
         raise meaning(error, doing) from error
-    return chain(answer["Certificate"], answer.get("CertificateChain", ""), doing)
+    except BotoCoreError as error:
+        raise meaning(error, doing) from error
+    return parse(chain(_told(answer, "Certificate", doing), "", doing)[0])
+
+
+def material(acm: Any, arn: str) -> tuple[bytes, ...]:
+    """The certificate of an ARN and its chain without the root, DER, the leaf first.
+
+    Raises: NotFound, InvalidReply.
+    """
+    doing = f"acm:GetCertificate of {arn}"
+    with answered(doing, {}):
+        answer = acm.get_certificate(CertificateArn=arn)
+    return chain(_told(answer, "Certificate", doing), answer.get("CertificateChain", ""), doing)
+
+
+def _told(answer: Mapping[str, Any], member: str, doing: str) -> str:
+    """A text in a reply, which no reply of ACM leaves out."""
+    text = answer.get(member)
+    if not text:
+        raise InvalidReply(f"{doing}: the reply has no {member}")
+    return str(text)
 
 
 def _left_behind(acm: Any, new: Bundle) -> str | None:
     """A copy that is there although nobody kept its ARN."""
-    serial = _serial(new.certificate)
-    with answered("acm:SearchCertificates", {}):
-        pages = acm.get_paginator("search_certificates").paginate(
-            FilterStatement={"Filter": {"X509AttributeFilter": {"SerialNumber": serial}}}
+    return next((arn for arn in _alike(acm, new) if _ours(acm, arn, new)), None)
+
+
+def _alike(acm: Any, new: Bundle) -> list[str]:
+    """The ARNs of certificates that may be a version's copy. SearchCertificates is younger than some regions' ACM."""
+    from botocore.exceptions import ClientError
+
+    doing = "acm:SearchCertificates"
+    with answered(doing, {}):
+        try:
+            filtered = {"Filter": {"X509AttributeFilter": _attribute(new.certificate)}}
+            pages = acm.get_paginator("search_certificates").paginate(FilterStatement=filtered)
+            results = [each for page in pages for each in page.get("Results", ())]
+        except ClientError as error:
+            if code(error) not in _NO_OPERATION:
+                raise
+            return _listed(acm, new)
+    return [_told(each, "CertificateArn", doing) for each in results]
+
+
+def _listed(acm: Any, new: Bundle) -> list[str]:
+    """Those imported ones that end when the version does."""
+    doing = "acm:ListCertificates"
+    with answered(doing, {}):
+        pages = acm.get_paginator("list_certificates").paginate(
+            Includes={"keyTypes": list(_KEY_TYPES)}, CertificateKeyPairOrigins=["CUSTOMER_PROVIDED"]
         )
-        arns = [each["CertificateArn"] for page in pages for each in page.get("Results", ())]
-    return next((arn for arn in arns if _ours(acm, arn, new)), None)
+        found = [each for page in pages for each in page.get("CertificateSummaryList", ())]
+    return [_told(each, "CertificateArn", doing) for each in found if each.get("NotAfter") == new.certificate.not_after]
+
+
+def _attribute(found: Certificate) -> dict[str, Any]:
+    """What SearchCertificates finds a certificate by: its serial number as ACM writes it, two hexadecimal digits a byte
+    with colons. It takes no single byte and no more than 20: then the end of the validity."""
+    digits = found.serial or ""
+    digits = digits.zfill(len(digits) + len(digits) % 2)
+    serial = ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
+    if _SERIAL.fullmatch(serial):
+        return {"SerialNumber": serial}
+    return {"NotAfter": {"Start": found.not_after, "End": found.not_after}}
 
 
 def _ours(acm: Any, arn: str, new: Bundle) -> bool:
@@ -114,28 +178,53 @@ def _ours(acm: Any, arn: str, new: Bundle) -> bool:
     return any(each["Key"] == MANAGED_TAG and each.get("Value") == new.managed for each in tags)
 
 
-def _serial(found: Certificate) -> str:
-    """As ACM writes it: two hexadecimal digits a byte, with colons."""
-    digits = found.serial or ""
-    digits = digits.zfill(len(digits) + len(digits) % 2)
-    return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
-
-
 def _imported(acm: Any, new: Bundle) -> str:
     if not new.private_key:
-        raise NotFit(
-            f"{new.reference}: ACM needs its private key, which Perennial does not hold; use a profile with "
-            'key_home = "secret", or an issuer of kind acm'
-        )
+        raise NotFit(_no_key(new))
     tags = {MANAGED_TAG: new.managed, VERSION_TAG: str(new.version)}
     answer = call_import(acm, new, Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
-    return str(answer["CertificateArn"])
+    return _told(answer, "CertificateArn", f"acm:ImportCertificate of {new.reference}")
+
+
+def _no_key(new: Bundle) -> str:
+    if new.arn:
+        return (
+            f"{new.reference}: ACM issued it as {new.arn} and keeps its key, so that only targets of that account and "
+            'region can serve it; use an issuer of another kind, and a profile with key_home = "secret"'
+        )
+    return (
+        f"{new.reference}: ACM needs its private key, which Perennial does not hold; use a profile with "
+        'key_home = "secret", or an issuer of kind acm'
+    )
 
 
 def call_import(acm: Any, new: Bundle, **more: Any) -> Any:
-    """ImportCertificate of a version. No error has the request as its context, as that holds the key."""
+    """ImportCertificate of a version; with `CertificateArn`, in the place of what that ARN has.
+
+    Raises: ConcurrentChange where ACM is still at an earlier call; ServiceRefused for a quota that is used up.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
     above = {"CertificateChain": new.chain_pem.encode()} if new.chain else {}
-    with answered(f"acm:ImportCertificate of {new.reference}", ADVICE):
+    doing = f"acm:ImportCertificate of {new.reference}"
+    if "CertificateArn" in more:
+        doing += f" as {more['CertificateArn']}"
+    try:
         return acm.import_certificate(
             Certificate=new.certificate_pem.encode(), PrivateKey=new.private_key.encode(), **above, **more
         )
+    except ClientError as error:
+        problem = _refused(error, doing)
+    except BotoCoreError as error:
+        problem = _unquoted(meaning(error, doing), doing)
+    raise problem  # out here, where AWS's error is neither its cause nor its context: that may quote the request
+
+
+def _refused(error: ClientError, doing: str) -> PerennialError:
+    told = _unquoted(refused(error, doing, ADVICE), doing)
+    return ConcurrentChange(str(told)) if code(error) == "ConflictException" else told
+
+
+def _unquoted(told: PerennialError, doing: str) -> PerennialError:
+    """The same error without what may be a piece of a key, however AWS quotes it."""
+    return type(told)(doing + _QUOTED.sub("…", str(told).removeprefix(doing)))

@@ -1,4 +1,4 @@
-"""What a target is: a place where a managed certificate must serve, and how to look at it, change it, and change it back.
+"""What a target is: a place where a managed certificate must serve; how to look at it, change it, and change it back.
 
 A rollout looks first and keeps what it found; it changes the target only after a preflight, proves what it changed, and
 brings back what it found where the proof fails. Each method may be called again at any time, also after an
@@ -46,12 +46,13 @@ class TargetSettings:
     """One target of a managed certificate, as it is declared.
 
     `fields` has every `Field` of its kind: a text, or a tuple of texts. `names` are host names that must serve the
-    certificate here, () for all of the certificate's. `endpoints` (host:port) are where to connect for the proof instead
-    of where the target's own name and the host names lead. `deadline` is in seconds.
+    certificate here, () for all of the certificate's. `endpoints` (host:port) are where to connect for the proof, and
+    not where the target's own name and the host names lead. `deadline` is in seconds.
     """
 
     kind: str
     name: str  # unique among the targets of its managed certificate
+    managed: str = ""  # whose target it is
     account: str = ""  # "": the hub's
     region: str = ""  # "": the hub's
     names: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class Bundle:
 
     `chain` are the certificates above the leaf, in order, without the root where the issuer leaves it out.
     `private_key` is PKCS #8 PEM; "" where Perennial does not hold it. `arn` is the certificate's in ACM, where ACM
-    issued it.
+    issued it. `secret` and `secret_version` say where Secrets Manager of the hub holds all of it.
     """
 
     managed: str
@@ -88,6 +89,8 @@ class Bundle:
     chain: tuple[Certificate, ...]
     private_key: str = ""
     arn: str = ""
+    secret: str = ""
+    secret_version: str = ""
 
     def __repr__(self) -> str:
         return f"Bundle({self.reference}, {self.fingerprint})"

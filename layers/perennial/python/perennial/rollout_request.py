@@ -1,0 +1,85 @@
+"""Someone asks that a version is deployed: what is allowed, and to which targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from perennial.clients import meant
+from perennial.errors import InvalidInput, NotFound
+from perennial.inventory.records import RolloutRecord, RolloutState, VersionState
+from perennial.target_settings import Declared
+
+if TYPE_CHECKING:
+    from perennial.deployment import Deployment
+    from perennial.inventory.records import VersionRecord
+    from perennial.targets.interface import TargetSettings
+
+
+def request(
+    deployment: Deployment, managed: str, declared: Declared | None, asked_by: str, now: datetime, version: int = 0
+) -> RolloutRecord:
+    """Keep a rollout of a version (0: the latest that was issued), due at once. Without `declared` it goes to the
+    targets of the rollout before.
+
+    Raises: InvalidInput, also where one is under way; NotFound; ConcurrentChange.
+    """
+    with meant("keeping a rollout"):
+        before = next(iter(deployment.inventory.rollouts(managed, limit=1)), None)
+        if before and not before.state.ended:
+            raise InvalidInput(f"rollout {before.reference} is under way ({before.state}); ask again when it ended")
+        record = _version(deployment, managed, version)
+        declared = declared or _declared_before(deployment, before)
+        _allowed(deployment, record, declared.targets)
+        head = RolloutRecord(
+            managed=managed,
+            number=0,
+            version=record.number,
+            count=len(declared.targets),
+            state=RolloutState.CHECKING,
+            asked_by=asked_by,
+            requested_at=now,
+            stays=declared.stays,
+        )
+        return deployment.inventory.request_rollout(head, declared.targets, now)
+
+
+def _version(deployment: Deployment, managed: str, number: int) -> VersionRecord:
+    """The version that is asked for, which must be issued."""
+    if number:
+        record = deployment.inventory.version(f"{managed}/{number}")
+        if record.state is not VersionState.ISSUED:
+            raise InvalidInput(f"version {record.reference} is {record.state}; only an issued one can be deployed")
+        return record
+    for record in deployment.inventory.versions(managed):
+        if record.state is VersionState.ISSUED:
+            return record
+    raise NotFound(f"{managed[:100]!r} has no issued version; perennial managed request asks for one")
+
+
+def _declared_before(deployment: Deployment, before: RolloutRecord | None) -> Declared:
+    if before is None:
+        raise InvalidInput("no targets are known yet; name a file with --targets (docs/deploying.md shows one)")
+    settings = tuple(each.settings for each in deployment.inventory.targets(before))
+    return Declared(targets=settings, stays=before.stays)
+
+
+def _allowed(deployment: Deployment, record: VersionRecord, wanted: Sequence[TargetSettings]) -> None:
+    """Raises: InvalidInput with every target whose kind or account is not allowed."""
+    problems = [each for settings in wanted for each in _forbidden(deployment, record, settings)]
+    if problems:
+        raise InvalidInput("\n".join(problems))
+
+
+def _forbidden(deployment: Deployment, record: VersionRecord, wanted: TargetSettings) -> Iterator[str]:
+    allowed = deployment.settings.targets
+    profile = deployment.settings.profiles.get(record.request.profile)
+    if wanted.kind not in allowed.kinds:
+        yield f"{wanted.name}: targets.kinds of perennial.toml has no {wanted.kind}; add it, and deploy the stack"
+    if profile and profile.targets and wanted.kind not in profile.targets:
+        yield f"{wanted.name}: the profile {profile.name} is for targets of the kinds {', '.join(profile.targets)}"
+    if wanted.text("bucket") and wanted.text("bucket") not in allowed.buckets:
+        yield f"{wanted.name}: targets.buckets of perennial.toml has no {wanted.text('bucket')}; add it, and deploy"
+    if wanted.account and wanted.account != deployment.account and wanted.account not in allowed.accounts:
+        yield f"{wanted.name}: targets.accounts of perennial.toml has no {wanted.account}; add it, and deploy again"
