@@ -365,6 +365,7 @@ class PerennialHub(cdk.Stack):
             aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)
             cdk.CfnOutput(self, name, value=value)
         file = f"{self._configuration.s3_bucket_name}/{self._configuration.s3_object_key}"
-        for name, value in {"Settings": file, "Key": self._key.key_arn}.items():
-            parameter = f"{PARAMETERS}/{name.lower()}"
+        further = {"Settings": file, "Key": self._key.key_arn, "ProofKey": self._proof_key.key_arn}
+        for name, value in further.items():
+            parameter = f"{PARAMETERS}/{'proof-key' if name == 'ProofKey' else name.lower()}"
             aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)

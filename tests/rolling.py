@@ -17,6 +17,10 @@ from typing import Any
 
 import boto3
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from moto.kms.utils import ECDSAPrivateKey
 
 from bundles import authorities, bundle
 from estate import Clock, Estate
@@ -301,8 +305,16 @@ def rolling_hub(*names: str, earlier: bool = True) -> Iterator[RollingHub]:
             for place in places.values():
                 if earlier:
                     place.put(hub.versions[1].fingerprint)
+            patched.setattr(ECDSAPrivateKey, "sign", _signed_digest)
             patched.setattr(prover, "observe", lambda names, **where: _seen(hub, names, **where))
             yield hub
+
+
+def _signed_digest(key: Any, message: bytes, signing_algorithm: str) -> bytes:
+    """As KMS signs a message of the type DIGEST; moto takes every message for a whole one, and hashes it again."""
+    assert signing_algorithm == "ECDSA_SHA_256"
+    signature: bytes = key.private_key.sign(message, ec.ECDSA(Prehashed(hashes.SHA256())))
+    return signature
 
 
 def _seen(

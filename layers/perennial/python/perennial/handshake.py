@@ -74,7 +74,7 @@ async def shake(address: str, port: int, server_name: str) -> Handshake:
         return Handshake(address=address, port=port, sni=sni, problem=f"no connection: {_reason(error)}")
     try:
         tls, problem = await _in_time(reader, writer, sni)
-    except ValueError as error:  # a name that cannot be an SNI
+    except (TypeError, ValueError) as error:  # a name that cannot be an SNI; Python 3.11 has TypeError for a zero byte
         return Handshake(address=address, port=port, sni=sni, problem=f"the name cannot be asked for: {error}")
     finally:
         writer.transport.abort()

@@ -218,12 +218,12 @@ def _anchored(certificates: tuple[Certificate, ...], roots: Sequence[Certificate
     top = certificates[-1]
     over = [root for root in usable if root.subject in (top.issuer, top.subject)]
     own = any(each.key_algorithm in _OWN_LINKS for each in (*certificates, *over))
-    reason = _linked(certificates, over, at) if own else _refused(certificates, usable, at)
+    reason = _linked(certificates, over, at) if own else no_path(certificates, usable, at)
     if reason:
         yield f"It does not build to an expected root: {_few([reason])}."
 
 
-def _refused(certificates: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> str:
+def no_path(certificates: Sequence[Certificate], roots: Sequence[Certificate], at: datetime) -> str:
     """Why x509.verification does not build a path; "" where it does.
 
     The client verifier is the one that compares no name. Its policies are opened for private CAs: the extensions that

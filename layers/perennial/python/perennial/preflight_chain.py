@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from perennial.certificate import Certificate
 from perennial.chain import issued
 from perennial.checks.wording import on, quoted
-from perennial.issued import MAX_CERTIFICATES
+from perennial.issued import no_path
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -83,24 +83,13 @@ def _refused(certificates: Sequence[Certificate], roots: Sequence[Certificate], 
     """Why x509.verification builds no path (path lengths, name constraints, critical extensions, a root's dates); ""
     where it does. The leaf's own dates are told elsewhere, so the time is one of them. The client verifier compares no
     name; policies are open for private CAs, as in `issued`."""
-    from cryptography import x509
-    from cryptography.x509 import verification
-
     leaf = certificates[0]
     at = min(max(now, leaf.not_before or now), leaf.not_after or now)
     tops = (certificates[-1].issuer, certificates[-1].subject)
     near = [root for root in roots if root.subject in tops]
     if any(each.key_algorithm in _NOT_VERIFIED for each in (*certificates, *near)):
         return ""
-    anyone = verification.ExtensionPolicy.permit_all()
-    authority = anyone.require_present(x509.BasicConstraints, verification.Criticality.AGNOSTIC, None)
-    builder = verification.PolicyBuilder().store(verification.Store(list(map(_x509, roots)))).time(at)
-    builder = builder.max_chain_depth(MAX_CERTIFICATES).extension_policies(ca_policy=authority, ee_policy=anyone)
-    try:
-        builder.build_client_verifier().verify(_x509(leaf), list(map(_x509, certificates[1:])))
-    except (verification.VerificationError, ValueError) as error:
-        return quoted(str(error) or "no path", 200)
-    return ""
+    return quoted(no_path(certificates, roots, at), 200)
 
 
 def _x509(certificate: Certificate) -> x509.Certificate:

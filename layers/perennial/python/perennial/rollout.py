@@ -136,7 +136,7 @@ def _in_time(record: TargetRecord, doing: str, now: datetime) -> None:
     """Raises: NotProven after the target's deadline."""
     deadline = timedelta(seconds=record.settings.deadline)
     if record.began_at and now - record.began_at > deadline:
-        raise NotProven(f"{record.settings.name}: {deadline.total_seconds():.0f} s have passed: {doing[:MAX_TEXT]}")
+        raise NotProven(f"{deadline.total_seconds():.0f} s have passed, and still: {doing[:MAX_TEXT]}")
 
 
 def _wait(later: Later, then: str) -> Step:
@@ -211,6 +211,7 @@ def _proven(deployment: Deployment, head: RolloutRecord, record: TargetRecord, n
         began_at=record.began_at or now,
         now=now,
         asked_by=head.asked_by,
+        serial=(new.certificate.serial if forward else _serial_of(deployment, head, record.found)) or "",
     )
     if problem or proof is None:
         return problem or "no proof"
@@ -225,6 +226,11 @@ def observed(settings: TargetSettings, found: Found, new: Bundle) -> prover.Obse
     """What handshakes show at a target now."""
     names = settings.names or new.names
     return prover.observe(names, host=found.host, port=found.port, endpoints=settings.endpoints)
+
+
+def _serial_of(deployment: Deployment, head: RolloutRecord, found: Found) -> str | None:
+    earlier = bundle.earlier(deployment, head.managed, found, with_key=False)
+    return earlier.certificate.serial if earlier else None
 
 
 def _chain_of(deployment: Deployment, head: RolloutRecord, found: Found) -> tuple[Certificate, ...]:

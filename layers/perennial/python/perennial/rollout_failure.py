@@ -60,7 +60,8 @@ def _failed(deployment: Deployment, head: RolloutRecord, reason: str, told: str,
 
 def _with_next(told: str, reason: str) -> str:
     step = NEXT_STEPS.get(reason, "look at the message")
-    return f"{told[:MAX_TEXT]} Next: {step}, then deploy again."
+    said = told[:MAX_TEXT].rstrip()
+    return f"{said}{'' if said.endswith(('.', '!', '?')) else '.'} Next: {step}, then deploy again."
 
 
 def _postponed(deployment: Deployment, head: RolloutRecord, told: str, now: datetime) -> Step:

@@ -57,6 +57,7 @@ class DistributionStand(Stand):
     """One distribution on a fake CloudFront, with ACM and IAM and a clock."""
 
     kind = "cloudfront"
+    irreversible = "no"
 
     def __init__(self, **more: Any) -> None:
         super().__init__()
@@ -81,7 +82,8 @@ class DistributionStand(Stand):
 
     @property
     def settings(self) -> TargetSettings:
-        return TargetSettings(kind="cloudfront", name="cdn", fields={"distribution": self.identifier})
+        fields = {"distribution": self.identifier, "irreversible": self.irreversible}
+        return TargetSettings(kind="cloudfront", name="cdn", fields=fields)
 
     @property
     def reach(self) -> Reach:
@@ -405,6 +407,30 @@ def test_the_certificate_of_cloudfront_itself(viewer: Mapping[str, Any] | None) 
     found = place.target().look()
     assert (json.loads(found.state), found.fingerprint, found.claimed) == ({}, "", ())
     assert any("*.cloudfront.net" in each for each in place.refusals())
+
+
+def test_a_certificate_that_leaves_an_alias_out() -> None:
+    """One from before April 2019 could not be brought back: that is said before, and is true. It can be allowed."""
+    forgotten = "forgotten.example.net"
+    place = DistributionStand(Aliases={"Quantity": 2, "Items": [NAMES[0], forgotten]})
+    place.new = bundle(2, names=(NAMES[0], forgotten))
+    (said,) = place.refusals()
+    assert f"does not cover {forgotten}, " in said and 'irreversible = "yes"' in said
+    place.irreversible = "yes"
+    assert place.refusals() == []
+    run = Run(place)
+    run.look()
+    run.activate()
+    with pytest.raises(ServiceRefused, match="doesn't cover the alternate domain name"):
+        run.restore()
+    assert place.served() == place.expected(place.new)
+
+
+def test_a_certificate_that_leaves_all_aliases_out_is_no_loss() -> None:
+    """Nobody accepts it at any alias, so that not getting it back stops nobody from repairing this."""
+    place = DistributionStand(Aliases={"Quantity": 1, "Items": ["forgotten.example.net"]})
+    place.new = bundle(2, names=("forgotten.example.net",))
+    assert place.refusals() == []
 
 
 def test_a_certificate_that_cloudfront_manages() -> None:

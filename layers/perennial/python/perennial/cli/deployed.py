@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PARAMETER = "/perennial/table"  # SSM parameters that the stack writes
 SETTINGS = "/perennial/settings"  # bucket/key
 KEY = "/perennial/key"  # ARN of the KMS key
+PROOF_KEY = "/perennial/proof-key"  # ARN of the one that signs proofs
 _NONE = (
     "there is no deployment of Perennial in {region} ({reason}); name another --region or --profile. "
     "perennial scan works without one"
@@ -49,6 +50,15 @@ def deployment(
     found = Deployment(names)
     found.__dict__.update(clients=clients, inventory=_inventory(clients, table_name))
     return found
+
+
+def proof_key(profile: str | None, region: str | None) -> tuple[Clients, str]:
+    """Clients, and the ARN of the key that signs the deployment's proofs.
+
+    Raises: InvalidInput when there is no deployment; ClientError, BotoCoreError when it may not be asked for.
+    """
+    clients = _clients(profile, region)
+    return clients, _parameter(clients, PROOF_KEY)
 
 
 def _clients(profile: str | None, region: str | None) -> Clients:

@@ -27,7 +27,10 @@ _COMMANDS = {  # name -> module and attribute, in the order of the help
     "findings": ("perennial.cli.coverage", "findings"),
     "scopes": ("perennial.cli.coverage", "scopes"),
 }
-EXIT_CODES = "Exit codes: 0 done; 1 findings at or above --fail-on; 2 not or not completely done; 130 interrupted."
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 findings at or above --fail-on, or a proof that does not hold; "
+    "2 not or not completely done; 130 interrupted."
+)
 
 
 class Program(click.Group):

@@ -139,8 +139,8 @@ def verify(
 ) -> int:
     """Check the signature of each proof of NAME or of a file, and that its content shows what it says.
 
-    KMS is asked for the key that each proof names, which must be one of your own account: anybody can sign with a key
-    of theirs. With --public-key nothing of AWS is needed for a file.
+    The key is the deployment's, of which KMS is asked: anybody can sign with a key of theirs. With --public-key nothing
+    of AWS is needed for a file.
     """
     if (name is None) == (stored is None):
         raise click.UsageError("name a managed certificate, or give a --file")
@@ -196,35 +196,21 @@ def _given(pem: Any) -> _PublicKey:
 
 
 def _from_kms(profile: str | None, region: str | None) -> _PublicKey:
-    """Asks KMS once for each key, where it is one of the caller's account."""
-    from perennial.cli.reach import clients_of
-
-    clients = clients_of(profile, region)
-    known: dict[str, bytes | PerennialError] = {}
-
-    def public(key_id: str) -> bytes:
-        if key_id not in known:
-            try:
-                known[key_id] = _asked(clients, key_id)
-            except PerennialError as error:
-                known[key_id] = error
-        found = known[key_id]
-        if isinstance(found, PerennialError):
-            raise found
-        return found
-
-    return public
-
-
-def _asked(clients: Any, key_id: str) -> bytes:
-    from perennial.issuers.aws_replies import answered
+    """The key of the deployment, asked for once. Anybody can sign with a key of theirs: no other key is asked for."""
+    from perennial.cli.deployed import proof_key
     from perennial.proof_signing import ARN, public_key
 
-    arn = ARN.fullmatch(key_id)
+    clients, own = proof_key(profile, region)
+    arn = ARN.fullmatch(own)
     if arn is None:
-        raise InvalidInput(f"it names {key_id[:100]!r}, which is no KMS key; give --public-key")
-    with answered("sts:GetCallerIdentity", {}):
-        account = clients("sts", arn["region"]).get_caller_identity()["Account"]
-    if arn["account"] != account:
-        raise InvalidInput(f"its key is of the account {arn['account']}, and you are in {account}; give --public-key")
-    return public_key(clients("kms", arn["region"]), key_id)
+        raise InvalidInput(f"the deployment names {own[:100]!r} as the key of its proofs, which is no KMS key")
+    known: list[bytes] = []
+
+    def public(key_id: str) -> bytes:
+        if key_id != own:
+            raise InvalidInput(f"it is signed by {key_id[:200]}, not by the deployment's key; give --public-key")
+        if not known:
+            known.append(public_key(clients("kms", arn["region"]), own))
+        return known[0]
+
+    return public

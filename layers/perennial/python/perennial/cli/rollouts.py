@@ -129,7 +129,8 @@ def rollouts(
 
 
 def _short(record: RolloutRecord) -> Iterator[str]:
-    yield f"{plain(record.reference)}, version {record.version}: {record.state}, {record.requested_at:%Y-%m-%d %H:%M} UTC"
+    at = f"{record.requested_at:%Y-%m-%d %H:%M} UTC"
+    yield f"Rollout {plain(record.reference)}, version {record.version}: {record.state}, {at}"
 
 
 def _of(record: RolloutRecord, targets: list[TargetRecord]) -> Iterator[str]:

@@ -21,6 +21,7 @@ from perennial.issuers.aws_replies import answered, code
 from perennial.scanners.apigateway import protocols
 from perennial.targets import acm_copy
 from perennial.targets.interface import Bundle, Field, Found, Keep, Later, Reach, TargetSettings
+from perennial.targets.reply_members import inner
 
 TITLE = "API Gateway custom domain"
 REGIONAL, EDGE = "regional", "edge"
@@ -261,6 +262,7 @@ class CustomDomain:
         """Whether what the domain would get is a certificate that ACM itself issued."""
         if new.arn.split(":")[3:5] != [self.region, self.account]:
             return False
-        with answered(f"acm:DescribeCertificate of {new.arn}", {}):
-            told = self.acm.describe_certificate(CertificateArn=new.arn)["Certificate"]
-        return bool(told.get("Type") == "AMAZON_ISSUED")
+        doing = f"acm:DescribeCertificate of {new.arn}"
+        with answered(doing, {}):
+            answer = self.acm.describe_certificate(CertificateArn=new.arn)
+        return bool(inner(answer, "Certificate", doing).get("Type") == "AMAZON_ISSUED")
