@@ -38,7 +38,7 @@ def _put(patched: pytest.MonkeyPatch) -> None:
     put = SecretsManagerBackend.put_secret_value
 
     def strict(backend: Any, **named: Any) -> Any:
-        secret = backend.secrets[named["secret_id"]] if named["secret_id"] in backend.secrets else None
+        secret = backend.secrets.get(named["secret_id"])
         if secret is not None and secret.is_deleted():
             raise InvalidRequestException("You can't perform this operation on the secret because it was deleted.")
         if len((named["secret_string"] or "").encode()) > MAX_BYTES:
@@ -57,7 +57,7 @@ def _move(patched: pytest.MonkeyPatch) -> None:
     move = SecretsManagerBackend.update_secret_version_stage
 
     def strict(backend: Any, **named: Any) -> Any:
-        secret = backend.secrets[named["secret_id"]] if named["secret_id"] in backend.secrets else None
+        secret = backend.secrets.get(named["secret_id"])
         if secret is not None:
             _allowed(secret, named)
         return move(backend, **named)

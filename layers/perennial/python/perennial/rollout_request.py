@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from perennial import sighted_targets
 from perennial.clients import meant
 from perennial.errors import InvalidInput, NotFound
 from perennial.inventory.records import RolloutRecord, RolloutState, VersionState
@@ -30,7 +32,7 @@ def request(
         if before and not before.state.ended:
             raise InvalidInput(f"rollout {before.reference} is under way ({before.state}); ask again when it ended")
         record = _version(deployment, managed, version)
-        declared = declared or _declared_before(deployment, before)
+        declared = _reattached(deployment, record, declared or _declared_before(deployment, before))
         _allowed(deployment, record, declared.targets)
         head = RolloutRecord(
             managed=managed,
@@ -63,6 +65,35 @@ def _declared_before(deployment: Deployment, before: RolloutRecord | None) -> De
         raise InvalidInput("no targets are known yet; name a file with --targets (docs/deploying.md shows one)")
     settings = tuple(each.settings for each in deployment.inventory.targets(before))
     return Declared(targets=settings, stays=before.stays)
+
+
+def _reattached(deployment: Deployment, record: VersionRecord, declared: Declared) -> Declared:
+    """The targets, where a certificate in ACM whose key type or size changes gives way to what is attached to it.
+
+    Raises: InvalidInput where something is attached that no target can reach.
+    """
+    found: list[TargetSettings] = []
+    for each in declared.targets:
+        found += _instead(deployment, record, each) or [each]
+    return replace(declared, targets=tuple(found))
+
+
+def _instead(deployment: Deployment, record: VersionRecord, wanted: TargetSettings) -> list[TargetSettings]:
+    """The targets in the place of one; [] where it stays, also where Discovery does not know it."""
+    if wanted.kind != "acm":
+        return []
+    place = deployment.inventory.place(wanted.text("certificate"))
+    held = place.held.sighting.fingerprint if place.held else None
+    known = deployment.inventory.certificate_and_owner(held) if held else None
+    if known is None or known[0].key in (None, record.key):
+        return []
+    found = sighted_targets.attached(wanted, place.attached)
+    if found.unreached:
+        raise InvalidInput(
+            f"{wanted.name}: its key changes from {known[0].key} to {record.key}, so that it needs a new ARN, and no "
+            f"target reaches {', '.join(found.unreached[:5])}; attach it there yourself, or keep the key type"
+        )
+    return list(found.targets)
 
 
 def _allowed(deployment: Deployment, record: VersionRecord, wanted: Sequence[TargetSettings]) -> None:

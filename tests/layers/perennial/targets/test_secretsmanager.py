@@ -60,7 +60,7 @@ class SecretStand(Stand):
 
     def __init__(self, format_name: str = "pem", content: dict[str, Any] | str | None = None, **more: Any) -> None:
         super().__init__()
-        self.format, self.fields = format_name, {name: "" for name in FIELDS}
+        self.format, self.fields = format_name, dict.fromkeys(FIELDS, "")
         self.name = f"consumer/shop-{next(NUMBERS)}"
         self.aws = clients("secretsmanager")
         if content is None:
@@ -234,7 +234,7 @@ def test_fields_have_the_names_that_are_asked_for() -> None:
 
 
 def test_what_the_consumer_changed_after_a_restore_is_not_put_back() -> None:
-    """A rollout of the same version again starts from the consumer's present fields, not from those of its first one."""
+    """A rollout of the same version again starts from the fields that the consumer has now."""
     place = SecretStand()
     first = run(place)
     first.activate()

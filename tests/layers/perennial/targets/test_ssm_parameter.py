@@ -494,8 +494,7 @@ def test_openssl_reads_a_chain_with_its_comment(tmp_path: Any) -> None:
     done = subprocess.run(
         ["openssl", "verify", "-no_check_time", *files], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert "unable to load" not in (done.stdout + done.stderr).lower()
-    assert "unable to get local issuer" not in done.stdout + done.stderr
+    assert done.stdout == "leaf.pem: OK\n", done.stderr
 
 
 @pytest.mark.parametrize(
