@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import boto3
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -193,8 +192,11 @@ class RollingHub:
 
     # --- rollouts ---
 
-    def declared(self, **more: Any) -> Declared:
-        settings = [TargetSettings(kind="scripted", name=each, managed=MANAGED, deadline=300) for each in self.places]
+    def declared(self, deadline: int = 300, **more: Any) -> Declared:
+        """All places in their order, each with seconds for its proof."""
+        settings = [
+            TargetSettings(kind="scripted", name=each, managed=MANAGED, deadline=deadline) for each in self.places
+        ]
         return Declared(targets=tuple(settings), **more)
 
     def request(self, version: int = 0, **more: Any) -> RolloutRecord:
@@ -290,7 +292,9 @@ def rolling_hub(*names: str, earlier: bool = True) -> Iterator[RollingHub]:
         patched.setattr(targets, "kind", lambda name: kind)
         with in_memory_hub(text.encode()) as estate:
             estate.clock = Clock(NOW)
-            key = boto3.client("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+            key = estate.deployment.clients("kms").create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")[
+                "KeyMetadata"
+            ]["Arn"]
             environment = {
                 **estate.deployment.environment,
                 "PERENNIAL_KEY_ID": "alias/aws/secretsmanager",

@@ -327,6 +327,7 @@ class TargetConformance:
             Run(place).look()
         assert calls.names[0] in str(denied.value)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("what", sorted(FAULTS))
     def test_each_call_refused(self, stand: Callable[[], Stand], what: str) -> None:
         """Whatever AWS answers to any call: an error of ours, a whole place, and a repetition goes on from there."""
@@ -343,6 +344,7 @@ class TargetConformance:
                 assert place.copies() <= place.imports, number
         assert number > 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("what", sorted(KILLS))
     def test_killed_at_each_call(self, stand: Callable[[], Stand], what: str) -> None:
         """Killed before or after any call of look and activate, and resumed: the new version is there, once; at every
@@ -360,6 +362,7 @@ class TargetConformance:
                 assert place.copies() <= place.imports, number
         assert number > 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("what", [*sorted(FAULTS), *sorted(KILLS)])
     def test_restoring_interrupted_at_each_call(self, stand: Callable[[], Stand], what: str) -> None:
         """The same for the way back, also from the midst of an activation."""
@@ -378,6 +381,7 @@ class TargetConformance:
             run.restore()
             assert place.served() == place.expected(place.earlier), number
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("what", sorted(KILLS))
     def test_restoring_a_half_made_activation(self, stand: Callable[[], Stand], what: str) -> None:
         """Killed at any call of activate, then restored: what was found serves."""

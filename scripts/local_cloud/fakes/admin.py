@@ -2,7 +2,9 @@
 
 POST   /_fakes/inject            {"service", "operation", "error_code", "times"?, "message"?, "status"?}
 GET    /_fakes/calls             {"acm": {"SearchCertificates": 12}, …}
-DELETE /_fakes/calls             forgets the counts
+GET    /_fakes/rates             [{"service", "operation", "account", "region", "rate", "calls", "throttled",
+                                 "most_in_a_second"}, …]: how those were called that have a rate
+DELETE /_fakes/calls             forgets the counts of both
 POST   /_fakes/reset             empties every fake, and forgets counts and faults
 POST   /_fakes/<service>/<what>  runs the fake's `admin_<what>` with the JSON body, for example /_fakes/acm/seed
 """
@@ -27,6 +29,7 @@ class Admin:
         self._routes: dict[tuple[str, str], Callable[[Any], Any]] = {
             ("POST", "inject"): self._inject,
             ("GET", "calls"): lambda _: steering.calls(),
+            ("GET", "rates"): lambda _: steering.pressed(),
             ("DELETE", "calls"): lambda _: steering.reset_calls(),
             ("POST", "reset"): self._reset,
         }

@@ -6,9 +6,10 @@ One object, `controls`, serves all fakes of the process.
 import os
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass
@@ -38,13 +39,36 @@ class RateLimiter:
 
 
 @dataclass
+class Pressed:
+    """How an operation that has a rate was called in one account and region: all calls, those that were throttled, and
+    the most within one second."""
+
+    rate: float
+    calls: int = 0
+    throttled: int = 0
+    most: int = 0
+    _times: deque[float] = field(default_factory=deque)
+
+    def add(self, now: float, *, admitted: bool) -> None:
+        """One more call."""
+        self.calls += 1
+        self.throttled += not admitted
+        self._times.append(now)
+        while self._times[0] <= now - 1:
+            self._times.popleft()
+        self.most = max(self.most, len(self._times))
+
+
+@dataclass
 class Controls:
     """Faults, counts and rates. Every method may be called from any thread."""
 
     enforce_rates: bool = field(default_factory=lambda: os.environ.get("LOCAL_CLOUD_RATES") == "1")
     limiter: RateLimiter = field(default_factory=RateLimiter)
+    clock: Callable[[], float] = time.monotonic
     _faults: dict[tuple[str, str], list[Fault]] = field(default_factory=dict)
     _calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _pressed: dict[tuple[str, ...], Pressed] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def inject(
@@ -86,20 +110,37 @@ class Controls:
 
     def within_rate(self, key: tuple[str, ...], rate: float | None) -> bool:
         """Whether a call may pass; always, unless rates are enforced and the operation has one."""
-        if not self.enforce_rates or rate is None:
+        if rate is None:
             return True
         with self._lock:
-            return self.limiter.allow(key, rate)
+            admitted = not self.enforce_rates or self.limiter.allow(key, rate)
+            self._pressed.setdefault(key, Pressed(rate)).add(self.clock(), admitted=admitted)
+            return admitted
+
+    def pressed(self) -> list[dict[str, Any]]:
+        """One row for each operation with a rate that was called since the last reset, by account and region."""
+        with self._lock:
+            return [
+                {
+                    **dict(zip(("service", "operation", "account", "region"), key, strict=True)),
+                    "rate": found.rate,
+                    "calls": found.calls,
+                    "throttled": found.throttled,
+                    "most_in_a_second": found.most,
+                }
+                for key, found in sorted(self._pressed.items())
+            ]
 
     def reset_calls(self) -> None:
         """Forgets the counts."""
         with self._lock:
             self._calls.clear()
+            self._pressed.clear()
 
     def reset(self) -> None:
         """Forgets counts and faults."""
+        self.reset_calls()
         with self._lock:
-            self._calls.clear()
             self._faults.clear()
 
 

@@ -133,6 +133,26 @@ def test_an_idle_pace_lets_a_call_through_at_once() -> None:
         now += 0.5
 
 
+def test_one_a_second() -> None:
+    """Where one call a second is allowed, the second one waits for a second, however long nothing was asked."""
+    now = 100.0
+    pace = Pace(1.0, clock=lambda: now)
+    assert pace.delay() == 0
+    now += 60
+    assert [pace.delay(), pace.delay(), pace.delay()] == [0, 1, 2]
+
+
+def test_two_beside_each_other(made: Clients) -> None:
+    """What runs beside another takes half of each rate, and is the same one when it is asked for again."""
+    once = made.beside(once=True)
+    assert once is made.beside(once=True)
+    assert once is not made.beside()
+    assert (once._share, once._attempts) == (SHARE / 2, 1)
+    assert (made.beside()._share, made.beside()._attempts) == (SHARE / 2, 7)
+    assert made.at("us-east-1") is made.at("us-east-1")
+    assert made.at("us-east-1").region == "us-east-1"
+
+
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     """Clients with credentials that nobody checks, and without waiting."""

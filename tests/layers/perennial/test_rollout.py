@@ -309,10 +309,14 @@ def test_it_cannot_be_brought_back() -> None:
     """A place that cannot be brought back is named, the others come back, and the rollout has failed."""
     with rolling_hub("canary", "rest") as hub:
         hub.places["rest"].deaf = True
-        hub.places["rest"].fails["restore"] = [AccessDenied("elasticloadbalancing:ModifyListener: denied")]
+        hub.places["rest"].fails["restore"] = [AccessDenied("elasticloadbalancing:ModifyListener: denied")] * 9
         record = hub.request()
-        assert hub.run(record.reference) == "failed"
-        ended = hub.rollout(record.reference)
+        assert hub.run(record.reference) == "postponed"
+        assert "It is tried again at" in hub.targets(record.reference)["rest"].message
+        began = hub.now
+        ended = hub.settle(record.reference)
+        assert ended.state is RolloutState.FAILED
+        assert (hub.now - began).total_seconds() < 30 * 60  # the others wait no longer
         assert "rest could not be brought back: elasticloadbalancing:ModifyListener" in ended.message
         assert states(hub, record.reference) == ["returned", "failed"]
 
@@ -354,6 +358,18 @@ def test_what_never_passes_comes_back() -> None:
         hub.run(record.reference)
         assert hub.settle(record.reference).state is RolloutState.RETURNED
         assert serving(hub) == [1, 1]
+
+
+def test_a_permission_that_comes_back() -> None:
+    """On the way back a denial is tried again for a while: someone may put it right."""
+    with rolling_hub() as hub:
+        hub.places["edge"].deaf = True
+        hub.places["edge"].fails["restore"] = [AccessDenied("no")] * 3
+        record = hub.request()
+        hub.run(record.reference)
+        ended = hub.settle(record.reference)
+        assert ended.state is RolloutState.RETURNED
+        assert ended.reason == "not-proven"
 
 
 def test_the_way_back_waits_longer() -> None:
@@ -406,3 +422,21 @@ def test_every_failure_names_the_next_step(fails: Exception) -> None:
         hub.run(record.reference)
         assert "Next: " in hub.settle(record.reference).message
         assert TargetState.PROVEN not in [each.state for each in hub.targets(record.reference).values()]
+
+
+def test_a_failure_that_is_recorded_twice() -> None:
+    """Give up that runs again, as its reply was lost, does not take the failure for one of the way back."""
+    with rolling_hub() as hub:
+        hub.places["edge"].deaf = True
+
+        def around(name: str, step: Any) -> Any:
+            if name == "give_up":
+                step()
+                hub.forget()
+            return step()
+
+        hub.around = around
+        record = hub.request()
+        assert hub.run(record.reference) == "returned"
+        assert states(hub, record.reference) == ["returned"]
+        assert serving(hub) == [1]

@@ -24,8 +24,8 @@ def _deployed(hub: RollingHub) -> None:
 
 
 def _deaf(hub: RollingHub) -> None:
-    """The second place never serves the new version: both come back."""
-    hub.places["rest"].deaf = True
+    """The place never serves the new version: the old one comes back."""
+    hub.places["edge"].deaf = True
 
 
 SCENES: dict[str, Callable[[RollingHub], None]] = {"forward": _deployed, "back": _deaf}
@@ -33,9 +33,9 @@ SCENES: dict[str, Callable[[RollingHub], None]] = {"forward": _deployed, "back":
 
 def _rolled_out(scene: str, calls: Calls) -> str:
     """A rollout with something happening at one call, settled by the tick, and judged. Returns its state."""
-    with rolling_hub("canary", "rest") as hub:
+    with rolling_hub() as hub:
         SCENES[scene](hub)
-        record = hub.request()
+        record = hub.request(deadline=10)
         with watched(calls), suppress(Killed):
             hub.run(record.reference)
         ended = hub.settle(record.reference)
@@ -54,7 +54,7 @@ def _judge(hub: RollingHub, reference: str) -> None:
         assert served == told == {new}
         assert hub.current() == hub.versions[2].certificate_pem
         proven = {each.target for each in hub.deployment.inventory.proofs(MANAGED) if each.purpose == "deployed"}
-        assert proven == {"canary", "rest"}
+        assert proven == {"edge"}
     else:
         assert served == told == {old}
         assert "Next: " in ended.message
@@ -76,7 +76,8 @@ def test_interrupted_at_each_call(scene: str, what: str, record_property: Callab
     assert expected == ("deployed" if scene == "forward" else "returned")
     number = len(whole.names)
     passing = what not in ("denied", "refused")
-    ends = [_rolled_out(scene, Calls(at=each, act=ACTS[what])) for each in range(1, number + 1, 2 if passing else 3)]
+    every = 1 if what in KILLS else 3  # what a process leaves behind differs at each call; what AWS answers, by kind
+    ends = [_rolled_out(scene, Calls(at=each, act=ACTS[what])) for each in range(1, number + 1, every)]
     record_property(f"{COUNTED}rollout, {scene}, {what}", len(ends))
     if passing:
         assert set(ends) == {expected}
@@ -85,10 +86,10 @@ def test_interrupted_at_each_call(scene: str, what: str, record_property: Callab
 
 def test_a_step_twice_at_once(record_property: Callable[[str, object], None]) -> None:
     """A step that runs a second time in the midst of any of its calls changes nothing: one of the two loses."""
-    with rolling_hub("canary", "rest") as hub, watched(whole := Calls()):
+    with rolling_hub() as hub, watched(whole := Calls()):
         hub.run(hub.request().reference)
     for number in range(1, len(whole.names) + 1, 2):
-        with rolling_hub("canary", "rest") as hub:
+        with rolling_hub() as hub:
             record = hub.request()
             under_way: list[Callable[[], Step]] = []
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -131,12 +131,17 @@ MISSING = frozenset({"ResourceNotFoundException", "NoSuchEntity", "NotFoundExcep
 class Clients:
     """Makes clients from one boto3 session: `clients("acm")`, `clients("acm", "us-east-1")`; each is made once.
 
-    `attempts` is how often a client sends one request at most. What must not arrive late is sent once.
+    `attempts` is how often a client sends one request at most. What must not arrive late is sent once. `share` is the
+    part of each published rate that is taken.
     """
 
-    def __init__(self, session: boto3.Session, region: str | None = None, *, attempts: int = 7) -> None:
+    def __init__(
+        self, session: boto3.Session, region: str | None = None, *, attempts: int = 7, share: float = SHARE
+    ) -> None:
         self.session = session
         self._attempts = attempts
+        self._share = share
+        self._others: dict[tuple[str | None, int, float], Clients] = {}
         self.region = region or session.region_name
         self._made: dict[tuple[str, str | None], Any] = {}
         self._lock = threading.Lock()  # boto3 sessions are not thread-safe while they make clients
@@ -162,19 +167,27 @@ class Clients:
         client = session.client(service, region_name=region, config=config)
         for (name, operation), rate in RATES.items():
             if name == service:
-                pace = Pace(rate * SHARE)
+                pace = Pace(rate * self._share)
                 client.meta.events.register(f"before-send.{service}.{operation}", partial(_wait, pace))
         return client
 
     def at(self, region: str) -> Clients:
         """The same session in another region."""
-        return Clients(self.session, region)
+        return self._other(region, self._attempts, self._share)
 
-    @cached_property
-    def once(self) -> Clients:
-        """The same, but each request is sent once: for calls that AWS would carry out again (an import without a
-        token), when only the reply was lost."""
-        return Clients(self.session, self.region, attempts=1)
+    def beside(self, *, once: bool = False) -> Clients:
+        """The same, for one of two functions that call at a time: it takes half as much of each rate. With `once` each
+        request is sent once: for calls that AWS would carry out again (an import without a token) where only the reply
+        was lost."""
+        return self._other(self.region, 1 if once else self._attempts, self._share / 2)
+
+    def _other(self, region: str | None, attempts: int, share: float) -> Clients:
+        """Made once each, so that clients are not made again and keep their pace."""
+        with self._lock:
+            key = (region, attempts, share)
+            if key not in self._others:
+                self._others[key] = Clients(self.session, region, attempts=attempts, share=share)
+            return self._others[key]
 
     def at_home(self) -> Clients:
         """The same session where the partition has its global services."""
@@ -215,7 +228,7 @@ class Pace:
         """Seconds to wait before the next call; counts that call."""
         with self._lock:
             now = self._clock()
-            due = max(self._next, now - 1.0)
+            due = max(self._next, now - max(0.0, 1.0 - self._interval))
             self._next = due + self._interval
             return max(0.0, due - now)
 

@@ -69,8 +69,7 @@ def target_of(deployment: Deployment, settings: TargetSettings, *, look_only: bo
     region = settings.region or deployment.clients.region or ""
     if clients.region != region:
         clients = clients.at(region)
-    if not look_only:
-        clients = clients.once
+    clients = clients.beside(once=not look_only)  # what proves one target runs beside what changes the next
     return targets.target(settings, Reach(account=account, region=region, clients=clients, deployment=deployment))
 
 

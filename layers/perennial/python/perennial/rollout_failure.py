@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from perennial.clients import meant
-from perennial.errors import FINAL, POSTPONED, RETRYABLE, ChangedMeanwhile, PerennialError
+from perennial.errors import FINAL, POSTPONED, RETRYABLE, ChangedMeanwhile, NotFit, NotFound, NotProven, PerennialError
 from perennial.inventory.records import RolloutRecord, RolloutState, TargetState
 from perennial.issuance import message
 from perennial.rollout import MAX_TEXT, NEXT_STEPS, Step, back, save
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 PATIENCE = 6  # postponements in a row, after which a target is given up
-PATIENCE_BACK = 24  # on the way back: a place is not left changed for want of an hour
+PATIENCE_BACK = 24  # on the way back, for what passes: a place is not left changed for want of a day
+PATIENCE_DENIED = 4  # on the way back, for what a person has to put right: a quarter of an hour
+SETTLED = (ChangedMeanwhile, NotFit, NotFound, NotProven)  # on the way back: no repetition changes it
 
 
 @meant("rollout: give up")
@@ -31,9 +33,10 @@ def give_up(deployment: Deployment, reference: str, error: str, cause: str, now:
     head = deployment.inventory.rollout(reference)
     if head.state.ended:
         return Step(next="finish", doing="going on")
+    if _known(deployment, head, error):
+        return Step(next="restore", doing="going on")
     told = message(cause)
-    patience = PATIENCE_BACK if head.state is RolloutState.RETURNING else PATIENCE
-    if error not in _named(FINAL) and head.attempts < patience:  # also a crash, which may pass
+    if head.attempts < _patience(head, error):
         return _postponed(deployment, head, f"{error}: {told}", now)
     reason = _named(FINAL + RETRYABLE + POSTPONED).get(error, PerennialError).reason
     if head.state is RolloutState.CHECKING:
@@ -41,6 +44,26 @@ def give_up(deployment: Deployment, reference: str, error: str, cause: str, now:
         save(deployment, replace(head, state=RolloutState.REFUSED, reason=reason, message=text), now)
         return Step(next="finish", doing=f"giving up: {reason}")
     return _failed(deployment, head, reason, told, now)
+
+
+def _known(deployment: Deployment, head: RolloutRecord, error: str) -> bool:
+    """Whether this failure was recorded already, and this is the same call again, whose reply was lost: the way back
+    has not begun at the target, so that the failure is still the one of the way forward."""
+    if head.state is not RolloutState.RETURNING or error not in _named(SETTLED):
+        return False
+    record = deployment.inventory.target(head, head.at)
+    return record.state in (TargetState.ACTIVATING, TargetState.ACTIVATED, TargetState.PROVEN)
+
+
+def _patience(head: RolloutRecord, error: str) -> int:
+    """How often a step is tried again. A crash may pass. On the way back also what is final elsewhere is tried again:
+    a permission may come back, and a place that stays changed is worse than a late one."""
+    final = error in _named(FINAL)
+    if head.state is not RolloutState.RETURNING:
+        return 0 if final else PATIENCE
+    if error in _named(SETTLED):
+        return 0
+    return PATIENCE_DENIED if final else PATIENCE_BACK
 
 
 def _failed(deployment: Deployment, head: RolloutRecord, reason: str, told: str, now: datetime) -> Step:
@@ -65,10 +88,14 @@ def _with_next(told: str, reason: str) -> str:
 
 
 def _postponed(deployment: Deployment, head: RolloutRecord, told: str, now: datetime) -> Step:
-    """Try again later, after a pause that doubles each time."""
+    """Try again later, after a pause that doubles each time. On the way back the head says why it goes back, and the
+    target what holds it up."""
     pause = min(FIRST_PAUSE * (1 << min(head.attempts, 10)), LONGEST_PAUSE)
     text = f"{told[:MAX_TEXT]} It is tried again at {now + pause:%Y-%m-%d %H:%M} UTC."
-    kept = head.message if head.state is RolloutState.RETURNING else text  # on the way back: why it goes back
+    kept = text
+    if head.state is RolloutState.RETURNING:
+        kept, record = head.message, deployment.inventory.target(head, head.at)
+        deployment.inventory.save_target(replace(record, message=text))
     waiting = replace(head, attempts=head.attempts + 1, message=kept)
     deployment.inventory.save_rollout(waiting, now + pause)
     return Step(next="postponed", doing=f"tried again at {now + pause:%Y-%m-%d %H:%M} UTC")

@@ -200,6 +200,22 @@ class TestChanging:
         assert place.aws.classic_certificate(8443) == place.old
         assert place.served() == place.expected(place.new)
 
+    def test_reimported_meanwhile(self) -> None:
+        """Another certificate under the ARN that was found is someone's change, and stays."""
+        place = Classic()
+        run = Run(place)
+        run.look()
+        other = bundle(5)
+        place.aws.clients("acm").import_certificate(
+            CertificateArn=place.old,
+            Certificate=other.certificate_pem.encode(),
+            PrivateKey=other.private_key.encode(),
+            CertificateChain=other.chain_pem.encode(),
+        )
+        with pytest.raises(ChangedMeanwhile, match="then roll out again"):
+            run.activate()
+        assert place.served() == place.expected(other)
+
     def test_iam_is_waited_for(self) -> None:
         """What was uploaded to IAM is first not found by the load balancer, then served; it is uploaded once."""
         place = InIam()

@@ -200,6 +200,9 @@ class TestLooking:
     def test_no_managed_name_matches_nothing(self) -> None:
         """A target without the name of a managed certificate takes no certificate for its own."""
         place = Sni()
+        place.aws.clients("acm").add_tags_to_certificate(
+            CertificateArn=place.other, Tags=[{"Key": "perennial:managed", "Value": ""}]
+        )
         target = elbv2.target(replace(place.settings, managed=""), place.reach)
         assert json.loads(target.look().state)["listed"] == {}
 

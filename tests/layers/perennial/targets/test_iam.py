@@ -135,6 +135,7 @@ def test_it_is_waited_for() -> None:
         third = place.target().activate(found, place.new, kept[0], kept.append)
     assert (first, second) == (Later(5, f"IAM to list {name(place.new)}"), Later(5, f"IAM to show {name(place.new)}"))
     assert third is None
+    assert kept == [f"arn:aws:iam::{ACCOUNT}:server-certificate/perennial/{name(place.new)}"]
     assert calls.writes() == ["UploadServerCertificate", "UploadServerCertificate"]
     assert place.copies() == 1
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ParamValidationError
 from cryptography.hazmat.primitives.serialization import pkcs12
 from moto.secretsmanager.models import ReplicaSecret, secretsmanager_backends
 
@@ -22,6 +22,7 @@ from bundles import bundle
 from perennial import jks, key_formats, keys
 from perennial.certificate import ders
 from perennial.errors import (
+    AccessDenied,
     ChangedMeanwhile,
     InvalidInput,
     NotFit,
@@ -33,7 +34,7 @@ from perennial.targets import secretsmanager
 from perennial.targets.interface import Bundle, Found, Later, Reach, TargetSettings
 from perennial.targets.secretsmanager import Secret
 from strict_secrets import strict_secrets
-from target_conformance import Calls, Killed, Run, Served, Stand, TargetConformance, killed_after, watched
+from target_conformance import Calls, Killed, Run, Served, Stand, TargetConformance, killed_after, refused, watched
 
 ACCOUNT, REGION, REPLICA = "123456789012", "eu-west-1", "eu-central-1"
 FOREIGN = bundle(9)
@@ -585,11 +586,19 @@ def test_scheduled_for_deletion_is_not_found() -> None:
         place.target().look()
 
 
+def test_a_denial_says_what_to_do() -> None:
+    """The roles of rollouts reach what has a tag."""
+    place = SecretStand()
+    denied = refused("AccessDeniedException", 400)
+    with watched(Calls(at=1, act=denied)), pytest.raises(AccessDenied, match="the tag perennial:target"):
+        place.target().look()
+
+
 # --- nothing of a key is told ---
 
 
 def test_no_error_and_no_log_holds_the_key(caplog: pytest.LogCaptureFixture) -> None:
-    """Neither a refused put nor a lost answer quotes the request; DEBUG logs have neither requests nor answers."""
+    """An error quotes no request, whatever quoted it; DEBUG logs have neither requests nor answers."""
     caplog.set_level(logging.DEBUG)
     for name in ("botocore.endpoint", "botocore.parsers"):
         logging.getLogger(name).setLevel(logging.NOTSET)
@@ -597,7 +606,7 @@ def test_no_error_and_no_log_holds_the_key(caplog: pytest.LogCaptureFixture) -> 
     body = place.new.private_key.splitlines()[1]
     steps = run(place)
     caplog.clear()  # what this test itself sent
-    for act in (quoting, losing):
+    for act in (quoting, complaining):
         with watched(Calls(at=4, act=act)) as calls, pytest.raises(PerennialError) as told:
             steps.activate()
         assert calls.names[-1] == "PutSecretValue"
@@ -610,16 +619,22 @@ def test_no_error_and_no_log_holds_the_key(caplog: pytest.LogCaptureFixture) -> 
 
 def quoting(name: str, send: Callable[[], Any]) -> Any:
     """An answer that quotes what was sent."""
-    from botocore.exceptions import ClientError
-
-    cells = [each.cell_contents for each in send.__closure__ or () if isinstance(each.cell_contents, dict)]
-    message = f"Value '{json.dumps(cells)}' at 'secretString' failed to satisfy constraint"
-    answer: Any = {"Error": {"Code": "ValidationException", "Message": message}}
+    answer: Any = {
+        "Error": {"Code": "ValidationException", "Message": f"Value '{_sent(send)}' at 'secretString' failed"}
+    }
     raise ClientError(answer, name)
 
 
-def losing(name: str, send: Callable[[], Any]) -> Any:
-    raise ReadTimeoutError(endpoint_url="https://aws.example")
+def complaining(name: str, send: Callable[[], Any]) -> Any:
+    """The SDK's own error, which quotes what was to be sent."""
+    raise ParamValidationError(report=_sent(send))
+
+
+def _sent(send: Callable[[], Any]) -> str:
+    cells = [each.cell_contents for each in send.__closure__ or ()]
+    (request,) = (each for each in cells if isinstance(each, dict))
+    assert "PRIVATE KEY" in request["SecretString"]
+    return str(request["SecretString"])
 
 
 def test_the_state_is_the_id_of_a_version() -> None:

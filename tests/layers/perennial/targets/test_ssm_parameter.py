@@ -20,6 +20,7 @@ from certificates import build
 from perennial import certificate_text
 from perennial.certificate import ders, fingerprint
 from perennial.errors import (
+    AccessDenied,
     ChangedMeanwhile,
     NotFit,
     NotFound,
@@ -420,6 +421,7 @@ def test_a_version_without_chain_has_no_chain() -> None:
         ("ParameterMaxVersionLimitExceeded", ServiceRefused, "oldest version has a label"),
         ("ParameterPatternMismatchException", ServiceRefused, "change the pattern"),
         ("InvalidKeyId", ServiceRefused, "key policy"),
+        ("AccessDeniedException", AccessDenied, "the tag perennial:target"),
         ("ParameterNotFound", NotFound, "make a parameter of this name first"),
     ],
 )

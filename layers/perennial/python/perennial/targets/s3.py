@@ -1,8 +1,8 @@
 """An object in S3: a certificate, its chain, or both, without the key.
 
 The object is put on the condition that it is still what was read (`If-Match` with its ETag), or that there is still
-none (`If-None-Match: *`), so that nothing of someone else is overwritten. Content type, metadata, tags, storage class and
-encryption stay as they are. What was found comes back from the object's earlier version; where the bucket has no
+none (`If-None-Match: *`), so that nothing of someone else is overwritten. Content type, metadata, tags, storage class
+and encryption stay as they are. What was found comes back from the object's earlier version; where the bucket has no
 versioning, its text is kept, if it is certificates and comments alone.
 
 Sources: S3 API Reference (GetObject, PutObject, DeleteObject), User Guide ("How to prevent object overwrites with
@@ -59,6 +59,10 @@ HANDSHAKES = False
 MAX_READ = 1_048_576  # bytes: no file of certificates is larger
 MAX_KEPT = 102_400  # bytes of a text that is kept to bring it back
 TYPE = "application/x-pem-file"  # of an object that is made
+ADVICE = {
+    "AccessDenied": "name the bucket among the buckets of the configuration's targets; it must belong to the target's "
+    "account, and its policy and KMS key must allow the roles of rollouts",
+}
 _KEPT = (  # of what GetObject tells, what PutObject sets again
     "BucketKeyEnabled",
     "CacheControl",
@@ -171,7 +175,7 @@ class S3Object:
 
         doing = f"s3:GetObject of {self}"
         which = {"VersionId": version} if version else {}
-        with answered(doing, {}):
+        with answered(doing, ADVICE):
             try:
                 told = self._s3.get_object(**self._where, **which)
             except ClientError as error:
@@ -187,7 +191,7 @@ class S3Object:
 
     def _acl(self) -> list[str]:
         """A put makes the object its bucket's owner's alone: grants of an ACL would be lost."""
-        with answered(f"s3:GetObjectAcl of {self}", {}):
+        with answered(f"s3:GetObjectAcl of {self}", ADVICE):
             answer = self._s3.get_object_acl(**self._where)
         owner = answer.get("Owner", {}).get("ID")
         if all(each.get("Grantee", {}).get("ID") == owner for each in answer.get("Grants", ())):
@@ -236,7 +240,7 @@ class S3Object:
             self._s3.delete_object(**self._where, IfMatch=there.etag)
 
     def _tags(self) -> str:
-        with answered(f"s3:GetObjectTagging of {self}", {}):
+        with answered(f"s3:GetObjectTagging of {self}", ADVICE):
             tags = self._s3.get_object_tagging(**self._where)["TagSet"]
         return urlencode({each["Key"]: each["Value"] for each in tags})
 
@@ -246,7 +250,7 @@ class S3Object:
         answer was lost."""
         from botocore.exceptions import ClientError
 
-        with answered(f"{action} of {self}", {}):
+        with answered(f"{action} of {self}", ADVICE):
             try:
                 yield
             except ClientError as error:

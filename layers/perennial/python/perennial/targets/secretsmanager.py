@@ -70,6 +70,8 @@ CURRENT, PENDING = "AWSCURRENT", "AWSPENDING"
 WAIT = 10.0  # seconds, for replicas
 _LOGS = ("botocore.endpoint", "botocore.parsers")  # their DEBUG lines are whole requests and responses: here, keys
 ADVICE = {
+    "AccessDeniedException": "give the secret the tag perennial:target, by which the roles of rollouts may reach it; "
+    "the policy of a KMS key of your own must allow them too",
     "DecryptionFailure": "let the key policy of the secret's KMS key allow kms:Decrypt to Perennial's role",
     "EncryptionFailure": "let the key policy of the secret's KMS key allow kms:GenerateDataKey to Perennial's role",
     "LimitExceededException": "the secret has as many versions as it may; put no version for a day",

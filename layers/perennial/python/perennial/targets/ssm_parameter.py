@@ -51,6 +51,7 @@ _LOGS = (
 _KEPT = ("Type", "Tier", "KeyId", "Description", "AllowedPattern", "DataType")  # policies stay by themselves
 _GONE = ("ParameterNotFound", "ParameterVersionNotFound")
 ADVICE = {
+    "AccessDeniedException": "give the parameter the tag perennial:target, by which the roles of rollouts may reach it",
     "ParameterMaxVersionLimitExceeded": "its oldest version has a label: remove that or move it to a newer version",
     "ParameterPatternMismatchException": "its allowed pattern does not fit certificates; change the pattern",
     "InvalidKeyId": "let the key policy of the parameter's KMS key allow encryption and decryption to Perennial's role",
