@@ -5,7 +5,7 @@ site = deploying.site("www")                              a load balancer with t
 deploying.issue("www", 1, site.host)                      a version, its key in Secrets Manager
 reference = deploying.request("www", site.target())       ask for a rollout, as `perennial deploy` does
 deploying.tick(); deploying.ended(reference)              what runs by itself, and how it ended
-with deploying.visiting(site) as visitor: …               a client that never stops
+with deploying.visiting(site.host) as visitor: …          a client that never stops
 """
 
 from __future__ import annotations
