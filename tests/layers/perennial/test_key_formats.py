@@ -414,6 +414,14 @@ def test_hostile_keystores(what: str) -> None:
     assert jks.opened(_signed(HOSTILE[what]), PASSWORD) is None
 
 
+@pytest.mark.parametrize(("size", "opens"), [(jks.MAX_CERTIFICATES, True), (jks.MAX_CERTIFICATES + 1, False)])
+def test_certificates_of_a_keystore_are_bounded(size: int, opens: bool) -> None:
+    """No chain is that long."""
+    chain = material(bundle(1)).chain[:1] * size
+    made = jks.written(_key_der(bundle(1)), chain, PASSWORD, "shop", CREATED)
+    assert (jks.opened(made, PASSWORD) is not None) is opens
+
+
 @pytest.mark.parametrize(
     "data",
     [

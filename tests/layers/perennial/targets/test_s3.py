@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -376,6 +377,21 @@ def test_a_suspended_bucket_is_one_without_versions() -> None:
     steps.activate()
     steps.restore()
     assert place.served() == place.expected(place.earlier)
+
+
+def test_the_version_null_is_no_version() -> None:
+    """S3 says "null" where versioning is suspended, or came after the object; moto says nothing then."""
+    place = ObjectStand()
+    text = certificate_text.text(place.content, place.earlier)
+
+    class Answering:
+        def get_object(self, **_: Any) -> dict[str, Any]:
+            body = text.encode()
+            return {"ContentLength": len(body), "ETag": '"x"', "VersionId": "null", "Body": io.BytesIO(body)}
+
+    target: Any = place.target()
+    target._s3 = Answering()
+    assert json.loads(target.look().state)["text"] == text
 
 
 # --- refusals ---
