@@ -398,6 +398,25 @@ class TargetConformance:
             run.restore()
             assert place.served() == place.expected(place.earlier), number
 
+    def test_two_at_once(self, stand: Callable[[], Stand]) -> None:
+        """Another call does all of it while this one imports: both end, the new version serves, and it comes back."""
+        place = stand()
+        run, begun = Run(place), []
+        run.look()
+
+        class Rival(Calls):
+            def call(self, name: str, send: Callable[[], Any]) -> Any:
+                if name == "ImportCertificate" and not begun:
+                    begun.append(name)
+                    run.activate()
+                return send()
+
+        with watched(Rival()):
+            run.activate()
+        assert place.served() == place.expected(place.new)
+        run.restore()
+        assert place.served() == place.expected(place.earlier)
+
     def test_it_declares_what_it_uses(self, stand: Callable[[], Stand]) -> None:
         """The kind declares actions for looking and for changing, and every field that the settings have."""
         place = stand()

@@ -11,7 +11,7 @@ are listed the load balancer may serve either, each with its own key and chain, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,32 +61,38 @@ class SniCertificate:
         if arn == new.arn:
             self._tag(arn, new)
         now = self._listed()
-        self._require_as_found(was, now, arn)
-        if arn not in now and (later := self._added(arn)):
+        copies = {arn, *self._copies(was, now, new)}  # of two calls at once each may have imported one
+        self._require_as_found(was, now, copies)
+        if not copies & set(now) and (later := self._added(arn)):
             return later
-        return self._removed(each for each in was if each != arn)
+        return self._removed(each for each in was if each not in copies)
 
     def restore(self, found: Found, new: Bundle, placed: str, earlier: Bundle | None) -> Later | None:
         was = json.loads(found.state)["listed"]
-        arn = acm_copy.known(self._acm, new, placed)
         now = self._listed()
+        copies = self._copies(was, now, new)
         missing = [each for each in was if each not in now]
-        if missing and arn not in now:
+        if missing and not copies:
             raise self._changed(f"neither {', '.join(missing)} nor {new.reference} is on its list")
         for each in missing:
             if later := self._added(each, fresh=False):
                 return later
-        return self._removed([arn] if arn and arn not in was else [])
+        return self._removed(copies)
 
-    def _require_as_found(self, was: Mapping[str, str], now: Iterable[str], arn: str) -> None:
+    def _copies(self, was: Iterable[str], now: Iterable[str], new: Bundle) -> list[str]:
+        """Our copies of the new version that are on the list and were not found there."""
+        added = [each for each in now if each not in was and self._is_ours(each)]
+        return [each for each in added if fingerprint(self.reach, each) == new.fingerprint]
+
+    def _require_as_found(self, was: Mapping[str, str], now: Iterable[str], copies: Collection[str]) -> None:
         """Raises: ChangedMeanwhile."""
         there = list(now)
-        if missing := [each for each in was if each not in there and arn not in there]:
+        if not set(copies) & set(there) and (missing := [each for each in was if each not in there]):
             raise self._changed(f"{', '.join(missing)} is not on its list any more")
-        strangers = [each for each in there if each != arn and each not in was]
+        strangers = [each for each in there if each not in copies and each not in was]
         if more := [each for each in strangers if self._is_ours(each)]:
             raise self._changed(f"{', '.join(more)} of {self.managed} was added to its list")
-        kept = [each for each in was if each in there and each != arn]
+        kept = [each for each in was if each in there and each not in copies]
         if other := [each for each in kept if fingerprint(self.reach, each) != was[each]]:
             raise self._changed(f"{', '.join(other)} has another certificate than was found")
 
