@@ -7,8 +7,19 @@ from typing import Any
 
 import pytest
 
-from perennial import rollout_request
-from perennial.errors import AccessDenied, ChangedMeanwhile, InvalidInput, NotFound, Throttled, Unavailable
+from perennial import rollout, rollout_request
+from perennial.errors import (
+    FINAL,
+    AccessDenied,
+    ChangedMeanwhile,
+    InvalidInput,
+    NotFound,
+    PerennialError,
+    PolicyViolated,
+    Throttled,
+    Unavailable,
+    ValidationFailed,
+)
 from perennial.inventory.records import RolloutState, TargetState
 from perennial.proof_signing import verify
 from perennial.target_settings import Declared
@@ -411,6 +422,12 @@ def test_a_request_that_died_ends() -> None:
         ended = hub.settle(begun.reference)
         assert ended.state is RolloutState.REFUSED
         assert hub.run(hub.request().reference) == "deployed"
+
+
+def test_every_final_reason_has_a_next_step() -> None:
+    """Whatever a rollout ends for, a person is told what to do; policy and challenges are judged before there is one."""
+    elsewhere = {PolicyViolated.reason, ValidationFailed.reason}
+    assert set(rollout.NEXT_STEPS) == {each.reason for each in (*FINAL, PerennialError)} - elsewhere
 
 
 @pytest.mark.parametrize("fails", [ChangedMeanwhile("theirs"), AccessDenied("denied")])

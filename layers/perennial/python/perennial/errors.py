@@ -128,6 +128,7 @@ class NotProven(PerennialError):
 
 RETRYABLE: tuple[type[PerennialError], ...] = (Throttled, Unavailable, ConcurrentChange)
 POSTPONED: tuple[type[PerennialError], ...] = (RateLimited,)
+OF_ROLLOUTS: tuple[type[PerennialError], ...] = (NotFit, ChangedMeanwhile, NotProven)  # no other workflow ends so
 FINAL: tuple[type[PerennialError], ...] = (
     AccessDenied,
     RegionDisabled,
@@ -139,7 +140,5 @@ FINAL: tuple[type[PerennialError], ...] = (
     ValidationFailed,
     InvalidReply,
     WrongCertificate,
-    NotFit,
-    ChangedMeanwhile,
-    NotProven,
+    *OF_ROLLOUTS,
 )

@@ -38,6 +38,7 @@ NEXT_STEPS = {  # for a person, by the reason for which a rollout failed
     "not-fit": "do what the sentences say",
     "changed-meanwhile": "find out who else changes this place, and leave it to one of you",
     "not-proven": "look at what answers there: DNS, firewall, who terminates TLS; or give the target endpoints",
+    "invalid-reply": "look at what answers there; nothing of its reply was used",
     "wrong-certificate": "request a new version",
     "failed": "look at the functions' logs, as a step crashed every time",
 }
