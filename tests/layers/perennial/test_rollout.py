@@ -425,7 +425,7 @@ def test_a_request_that_died_ends() -> None:
 
 
 def test_every_final_reason_has_a_next_step() -> None:
-    """Whatever a rollout ends for, a person is told what to do; policy and challenges are judged before there is one."""
+    """Whatever a rollout ends for, a person is told what to do; policy and challenges are judged before it begins."""
     elsewhere = {PolicyViolated.reason, ValidationFailed.reason}
     assert set(rollout.NEXT_STEPS) == {each.reason for each in (*FINAL, PerennialError)} - elsewhere
 
