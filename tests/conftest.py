@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -11,6 +12,12 @@ from counted import COUNTED
 
 settings.register_profile("perennial", deadline=None)
 settings.load_profile("perennial")
+
+
+def pytest_runtest_setup(item: Any) -> None:
+    """No test gets a cloud that another module's fixture left in the process's environment."""
+    left = os.environ.get("AWS_ENDPOINT_URL")
+    assert left is None or "local_cloud" in item.path.parts, f"the tests before left AWS_ENDPOINT_URL={left}"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

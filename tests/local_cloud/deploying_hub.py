@@ -223,6 +223,16 @@ class DeployingHub:
     def client(self, service: str, account: str = HUB_ACCOUNT, region: str = REGION) -> Any:
         return self.hub.client(service, account, region)
 
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Let this process reach the hub as its command does, until the next tests work with another cloud: AWS's
+        variables belong to the process, and so does the inventory's table."""
+        with pytest.MonkeyPatch.context() as patched:
+            for name, value in self.cloud.env(HUB_ACCOUNT, REGION).items():
+                patched.setenv(name, value)
+            self.deployment = _deployment(self.hub)
+            yield
+
     # --- places ---
 
     def site(self, name: str, account: str = HUB_ACCOUNT, region: str = REGION) -> Site:
@@ -427,17 +437,14 @@ class DeployingHub:
 
 @contextmanager
 def deploying_hub(directory: Path) -> Iterator[DeployingHub]:
-    """A local cloud of its own with both stacks, and in this process the way to the hub that its command has."""
+    """A local cloud of its own with both stacks."""
     cloud, (root, _) = Cloud(directory), authorities()
     cloud.start(settings={**SETTINGS, "SFN_WAIT_SCALE": WAIT_SCALE})
     try:
         texts = {"accounts": json.dumps(list(ACCOUNTS)), "roots": json.dumps(root.pem)}
         hub = deployed_as(cloud, CONFIGURATION.format(**texts, region=REGION, zone=ZONE, member=ACCOUNTS[1]))
         cloud.client("route53").create_hosted_zone(Name=ZONE, CallerReference="zone")
-        with pytest.MonkeyPatch.context() as patched:
-            for name, value in cloud.env(HUB_ACCOUNT, REGION).items():
-                patched.setenv(name, value)
-            yield DeployingHub(hub, _deployment(hub))
+        yield DeployingHub(hub, _deployment(hub))
     finally:
         cloud.stop()
 
