@@ -25,9 +25,11 @@ from infra.names import (
     PROVE_ROLE,
     PUBLISH_ROLE,
     RESTORE_ROLE,
+    RETIRE_ROLE,
     SCAN_ROLE,
 )
 from infra.permissions import EVERYTHING, discovery_statements, resources
+from infra.retirement_permissions import retiring_statements
 from infra.rollout_permissions import DECLARED_LATER, target_statements
 from infra.rules import rules
 from perennial.publishing import FINDINGS_ROLE
@@ -89,9 +91,10 @@ class PerennialMember(cdk.Stack):
         allowed, looking = self._all.targets, [PREFLIGHT_ROLE, PROVE_ROLE]
         for construct_id, name, trusted, changing in (
             ("TargetLook", f"{allowed.role_name}Look", looking, False),
-            ("Target", allowed.role_name, [ACTIVATE_ROLE, RESTORE_ROLE], True),
+            ("Target", allowed.role_name, [ACTIVATE_ROLE, RESTORE_ROLE, RETIRE_ROLE], True),
         ):
             statements = target_statements(self._all, self.partition, changing=changing)
+            statements += retiring_statements(self._all) if changing else []
             role = self._role(construct_id, name, trusted, statements)
             acknowledge_wildcards(role, resources(statements), DECLARED_LATER)
             self._only_in(role, f"With{construct_id}", allowed.accounts, here)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import Duration, aws_s3_assets, aws_ssm
+from aws_cdk import Duration, aws_iam, aws_s3_assets, aws_ssm
 from constructs import Construct
 
 from infra.acknowledge import acknowledge_wildcards
 from infra.alarms import Alarms
+from infra.alert_destinations import AlertDestinations
 from infra.assessment import Assessment
 from infra.audit_reports import let_acm_pca_report
 from infra.bucket import ManifestsBucket
@@ -35,10 +36,13 @@ from infra.names import (
     PROVE_ROLE,
     PUBLISH_ROLE,
     RESTORE_ROLE,
+    RETIRE_ROLE,
     SCAN_ROLE,
 )
 from infra.permissions import EVERYTHING, discovery_statements, resources
 from infra.proof_key import ProofKey
+from infra.renewal import Renewal, RenewalFunctions
+from infra.retirement_permissions import RetirementPermissions
 from infra.rollout import Rollout, RolloutFunctions
 from infra.rollout_permissions import RolloutPermissions
 from infra.schedules import Schedules
@@ -91,10 +95,12 @@ class PerennialHub(cdk.Stack):
         on = self._runtime(options)
         steps = self._workflow_functions(on)
         issuing, deploying = self._issuance_functions(on), self._rollout_functions(on)
-        self._work(on, steps, issuing, deploying, Duration.hours(options.discovery_hours))
+        renewing = self._renewal_functions(on)
+        self._work(on, steps, issuing, deploying, renewing, Duration.hours(options.discovery_hours))
         self._grant_workflow_functions(steps)
         self._grant_issuance(issuing)
         self._grant_rollout(deploying)
+        self._grant_renewal(renewing)
         self._answer_http01(on)
         self._grant_dispatch()
         self._tell_names()
@@ -108,6 +114,10 @@ class PerennialHub(cdk.Stack):
         self._topic = NotificationTopic(self, "Notifications", key=self._key).topic
         self._bus = EventBus(self, "Events", settings=self._settings.discovery, organization=options.organization).bus
         self._dead_letters = DeadLetters(self, "DeadLetters").queue
+        if destinations := self._settings.alerts.destinations:
+            AlertDestinations(
+                self, "AlertDestinations", destinations=destinations, bus=self._bus, dead_letters=self._dead_letters
+            )
 
     def _work(
         self,
@@ -115,6 +125,7 @@ class PerennialHub(cdk.Stack):
         steps: DiscoveryFunctions,
         issuing: IssuanceFunctions,
         deploying: RolloutFunctions,
+        renewing: RenewalFunctions,
         every: Duration,
     ) -> None:
         """What does the work, what starts it, and what watches it."""
@@ -131,6 +142,9 @@ class PerennialHub(cdk.Stack):
         ).workflow.machine
         self.issuance = Issuance(self, "Issuance", functions=issuing, key=self._key).workflow.machine
         self.rollout = Rollout(self, "Rollout", functions=deploying, key=self._key).workflow.machine
+        self.renewal = Renewal(
+            self, "Renewal", functions=renewing, issuance=self.issuance, rollout=self.rollout, key=self._key
+        ).workflow.machine
         self._dispatch = Dispatch(
             self,
             "Dispatch",
@@ -139,6 +153,7 @@ class PerennialHub(cdk.Stack):
             assessment=self.assessment,
             issuance=self.issuance,
             rollout=self.rollout,
+            renewal=self.renewal,
             bus=self._bus,
             dead_letters=self._dead_letters,
         )
@@ -149,6 +164,7 @@ class PerennialHub(cdk.Stack):
             "Assessment": self.assessment,
             "Issuance": self.issuance,
             "Rollout": self.rollout,
+            "Renewal": self.renewal,
         }
         Alarms(self, "Alarms", workflows=workflows, tick=tick, dead_letters=dead_letters, topic=self._topic)
 
@@ -240,6 +256,20 @@ class PerennialHub(cdk.Stack):
             self._take_reports(on, functions)
         return functions
 
+    def _renewal_functions(self, on: Runtime) -> RenewalFunctions:
+        tell = {"PERENNIAL_TOPIC_ARN": self._topic.topic_arn, "PERENNIAL_BUS_NAME": self._bus.event_bus_name}
+
+        def function(name: str, handler: str, description: str, **more: Any) -> Function:
+            minutes = Duration.minutes(5)
+            return Function(
+                self, name, runtime=on, handler=f"renewal/{handler}", description=description, timeout=minutes, **more
+            )
+
+        return RenewalFunctions(
+            decide=function("Decide", "decide", "Decide what is next for a managed certificate", environment=tell),
+            retire=function("Retire", "retire", "Remove what was made for a version", role_name=RETIRE_ROLE),
+        )
+
     def _take_reports(self, on: Runtime, of: RolloutFunctions) -> None:
         """The API where receivers of webhooks report, and its address for those that send the events."""
         callback = Callback(self, "Callback", runtime=on, table=self._inventory.table)
@@ -284,15 +314,21 @@ class PerennialHub(cdk.Stack):
         for function in (scan, collect):
             function.may(["s3:ListBucket"], [self._bucket.bucket_arn])  # without it a missing manifest is a denial
 
+    def _may_tell(self, function: Function) -> None:
+        function.may(["sns:Publish"], [self._topic.topic_arn])
+        function.may(["events:PutEvents"], [self._bus.event_bus_arn])
+
     def _may_publish(self, publish: Function) -> None:
-        publish.may(["sns:Publish"], [self._topic.topic_arn])
-        publish.may(["events:PutEvents"], [self._bus.event_bus_arn])
+        self._may_tell(publish)
         if not self._settings.findings.security_hub:
             return
+        self._may_import(publish)
+        self._may_assume(publish, FINDINGS_ROLE)
+
+    def _may_import(self, function: Function) -> None:
         product = f"arn:{self.partition}:securityhub:*:{self.account}:product/{self.account}/default"
         regional = "Findings are imported in the region of what they are about."
-        publish.may(["securityhub:BatchImportFindings"], [product], regional)
-        self._may_assume(publish, FINDINGS_ROLE)
+        function.may(["securityhub:BatchImportFindings"], [product], regional)
 
     def _may_assume(self, function: Function, role_name: str) -> None:
         function.may(["sts:AssumeRole"], [f"arn:{self.partition}:iam::*:role/{role_name}"], MEMBERS)
@@ -308,6 +344,12 @@ class PerennialHub(cdk.Stack):
         permissions.store(of.store)
         permissions.clean(of.clean)
         of.clean.may(["dynamodb:DeleteItem"], [self._inventory.table.table_arn])
+        waiting = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["ISSUER#*"]}}
+        of.advance.role.add_to_principal_policy(
+            aws_iam.PolicyStatement(
+                actions=["dynamodb:DeleteItem"], resources=[self._inventory.table.table_arn], conditions=waiting
+            )
+        )
         if permissions.audits:
             let_acm_pca_report(self._bucket, self._key)
 
@@ -323,6 +365,17 @@ class PerennialHub(cdk.Stack):
         permissions.prove(of.prove)
         permissions.finish(of.finish)
 
+    def _grant_renewal(self, of: RenewalFunctions) -> None:
+        for each in of.all():
+            self._may_use_table(each)
+            self._may_read_settings(each)
+        RolloutPermissions(stack=self, settings=self._settings, proof_key=self._proof_key).finish(of.decide)
+        self._may_tell(of.decide)
+        if self._settings.alerts.security_hub:
+            self._may_import(of.decide)
+        table = self._inventory.table
+        RetirementPermissions(stack=self, settings=self._settings, table=table).retire(of.retire)
+
     def _answer_http01(self, on: Runtime) -> None:
         if self._settings.solvers.listeners:
             answer = Http01(self, "Http01", runtime=on, solvers=self._settings.solvers).answer
@@ -335,7 +388,7 @@ class PerennialHub(cdk.Stack):
         self._may_use_table(self._dispatch.event)
         self._may_read_settings(self._dispatch.event)
         tick.may(["dynamodb:Query"], self._inventory.index_arns)
-        machines = (self.discovery, self.assessment, self.issuance, self.rollout)
+        machines = (self.discovery, self.assessment, self.issuance, self.rollout, self.renewal)
         tick.may(["states:StartExecution"], [each.state_machine_arn for each in machines])
         tick.may(["states:ListExecutions"], [self.assessment.state_machine_arn])
 
@@ -359,6 +412,7 @@ class PerennialHub(cdk.Stack):
             "AssessmentArn": self.assessment.state_machine_arn,
             "IssuanceArn": self.issuance.state_machine_arn,
             "RolloutArn": self.rollout.state_machine_arn,
+            "RenewalArn": self.renewal.state_machine_arn,
         }
         for name, value in names.items():
             parameter = f"{PARAMETERS}/{name.removesuffix('Name').removesuffix('Arn').lower()}"

@@ -3,7 +3,7 @@
 Measured in one run, beside a tight client loop, lego and certbot: lego and certbot only where they are on PATH
 (scripts/setup --with-acme-clients). Pebble (scripts/setup --with-pebble) is strict and validates without sleeping.
 State transitions are counted on the workflow's definition as it is deployed; calls and units in memory, with the table
-on DynamoDB Local where Java and Maven are present.
+where PERENNIAL_BENCH_DYNAMODB says.
 
 A rate is that of key, CSR and the issuer's steps, on threads and in processes that are warm. Left out are what the
 state machine waits, and the calls to AWS.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benches import counting, table
-from benches.report import Result, machine, say
+from benches.report import DYNAMODB, Result, say
 
 if TYPE_CHECKING:
     from asl import Ran
@@ -48,7 +48,7 @@ def run(sizes: Sequence[int]) -> Iterator[Result]:
     say("synthesising the workflow")
     workflow = workflow_of(synthesised())
     counts = counting.everywhere()
-    with _true_units() as units, issuing_hub() as hub:
+    with _true_units() as units, issuing_hub() as hub, _dropped(hub):
         execute(workflow, hub, ("first.example.com",))
         for size in sizes:
             say(f"the workflow with {size} names")
@@ -135,17 +135,26 @@ def _pass(hub: IssuingHub, seconds: float) -> None:
 
 @contextmanager
 def _true_units() -> Iterator[bool]:
-    """The table on DynamoDB Local where that is to be had; whether its units are true."""
-    if not machine()["java"]:
-        say("without Java and Maven the table's units are not known")
+    """The table where an endpoint is named for it; whether its units are true."""
+    url = table.endpoint()
+    if url is None:
+        say(f"the table's units are not known: {DYNAMODB} names no endpoint that tells them")
         yield False
         return
-    with table.dynamodb_local() as url:
-        os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
-        try:
-            yield True
-        finally:
-            del os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = url
+    try:
+        yield True
+    finally:
+        del os.environ["AWS_ENDPOINT_URL_DYNAMODB"]
+
+
+@contextmanager
+def _dropped(hub: IssuingHub) -> Iterator[None]:
+    """Delete the hub's table afterwards: an endpoint keeps it."""
+    try:
+        yield
+    finally:
+        hub.deployment.clients("dynamodb").delete_table(TableName=hub.deployment.environment["PERENNIAL_TABLE"])
 
 
 def workflow_of(template: Mapping[str, Any]) -> Workflow:

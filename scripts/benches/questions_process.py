@@ -10,18 +10,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from itertools import islice
 from typing import Any
 
-from benches import counting
+from benches import counting, table
 from benches.inventory_fleet import ANSWERS, Group, items
-from benches.report import say
 
-WRITERS = 4
-BATCH = 25  # the most that BatchWriteItem takes
-TOLD_EVERY = 100_000
 DAYS = timedelta(days=30)
 
 
@@ -33,27 +27,8 @@ def main() -> None:
     name, size = sys.argv[1], int(sys.argv[2])
     inventory = Inventory(name, region=os.environ["AWS_REGION"])
     client = Item._get_connection().connection.client
-    _fill(client, name, size)
+    table.fill(client, name, (item.to_dynamodb_dict() for item in items(size)))
     print(json.dumps({question: dict(_costs(counts, ask)) for question, ask in _questions(inventory).items()}))
-
-
-def _fill(client: Any, name: str, size: int) -> None:
-    """Write all items, some batches at once."""
-    requests = ({"PutRequest": {"Item": item.to_dynamodb_dict()}} for item in items(size))
-    batches = iter(lambda: list(islice(requests, BATCH)), [])
-    written = 0
-    with ThreadPoolExecutor(WRITERS) as pool:
-        while some := list(islice(batches, 8 * WRITERS)):
-            list(pool.map(lambda batch: _write(client, name, batch), some))
-            before, written = written, written + sum(map(len, some))
-            if written // TOLD_EVERY > before // TOLD_EVERY:
-                say(f"{written:,} items written")
-
-
-def _write(client: Any, name: str, batch: list[dict[str, object]]) -> None:
-    while batch:
-        reply = client.batch_write_item(RequestItems={name: batch})
-        batch = reply.get("UnprocessedItems", {}).get(name, [])
 
 
 def _questions(ask: Any) -> dict[str, Callable[[Group], Iterable[object]]]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 FINE, MISSED = 0, 1
+DYNAMODB = "PERENNIAL_BENCH_DYNAMODB"  # names a DynamoDB-compatible endpoint on loopback
 _HEAD = ("result", "value", "unit", "target", "met")
 
 
@@ -34,9 +34,9 @@ class Result:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on. `java`: whether Java and Maven are there, and so DynamoDB Local."""
-    java = bool(shutil.which("java") and shutil.which("mvn"))
-    return {"cpus": os.cpu_count(), "python": platform.python_version(), "java": java}
+    """What the figures depend on. `dynamodb`: whether an endpoint is named whose units are true."""
+    named = bool(os.environ.get(DYNAMODB))
+    return {"cpus": os.cpu_count(), "python": platform.python_version(), "dynamodb": named}
 
 
 def document(bench: str, results: Iterable[Result]) -> dict[str, Any]:
@@ -64,8 +64,8 @@ def rounded(value: float) -> float:
 def table(bench: str, results: Iterable[Result]) -> Iterator[str]:
     """The results as lines for people."""
     here = machine()
-    java = "with" if here["java"] else "without"
-    yield f"{bench}: {here['cpus']} CPUs, Python {here['python']}, {java} Java and Maven"
+    named = "with" if here["dynamodb"] else "without"
+    yield f"{bench}: {here['cpus']} CPUs, Python {here['python']}, {named} {DYNAMODB}"
     rows = [_HEAD, *(_cells(each) for each in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     for row in rows:

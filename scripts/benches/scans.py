@@ -62,6 +62,7 @@ def _size(cloud: Cloud, environment: Mapping[str, str], size: int) -> Iterator[R
     for name, scan in (("first scan", first), ("unchanged re-scan", again), ("re-scan, 1% renewed", changed)):
         yield from _figures(f"{size:,}: {name}", scan, size)
     yield from _targets(f"{size:,}: unchanged re-scan", first, again)
+    table.drop(table.client(environment), place["PERENNIAL_TABLE"])
 
 
 def _deployed(cloud: Cloud, environment: Mapping[str, str], size: int) -> dict[str, str]:

@@ -1,106 +1,98 @@
-"""The inventory's table for a bench: on DynamoDB Local where Java and Maven are present, else the local cloud's."""
+"""The inventory's table for a bench: where PERENNIAL_BENCH_DYNAMODB says, else the local cloud's (decision 16)."""
 
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from ipaddress import ip_address
+from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
-from benches.report import machine, say
+from benches.report import DYNAMODB, say
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".local" / "dynamodb-local"
-VERSION = "2.6.1"
-HEAP = "-Xmx1g"
-START_SECONDS = 60
-_PROJECT = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>perennial</groupId><artifactId>dynamodb-local</artifactId><version>1</version>
-  <dependencies>
-    <dependency><groupId>com.amazonaws</groupId><artifactId>DynamoDBLocal</artifactId><version>{VERSION}</version></dependency>
-  </dependencies>
-</project>
-"""
+WRITERS = 4
+BATCH = 25  # the most that BatchWriteItem takes
+TOLD_EVERY = 100_000
+_SOON = {"Delay": 1, "MaxAttempts": 60}  # seconds between two looks at a table
 
 
-@contextmanager
-def tables(cloud: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-    """Variables that lead to tables: `cloud`, those of a local cloud, and DynamoDB Local's where it is to be had."""
-    if not machine()["java"]:
-        say("without Java and Maven the table is the local cloud's")
-        yield cloud
-        return
-    with dynamodb_local() as url:
-        yield {**cloud, "AWS_ENDPOINT_URL_DYNAMODB": url}
+def endpoint() -> str | None:
+    """The DynamoDB-compatible endpoint that is named; None where none is. Ends the bench where it is not on loopback:
+    tables are made and deleted there."""
+    url = os.environ.get(DYNAMODB)
+    if url and not _on_loopback(url):
+        raise SystemExit(f"bench: {DYNAMODB} must be a URL on loopback, such as http://127.0.0.1:8000")
+    return url or None
 
 
-@contextmanager
-def dynamodb_local() -> Iterator[str]:
-    """A DynamoDB Local, empty and in memory, on 127.0.0.1 while it is needed."""
-    libraries = _fetched()
-    port = _free_port()
-    launcher = str(Path(__file__).with_name("Loopback.java"))
-    memory = [HEAP, f"-Djava.library.path={libraries}", "-cp", f"{libraries}/*", launcher]
-    command = ["java", *memory, "-inMemory", "-disableTelemetry", "-port", str(port)]
-    with (HOME / "server.log").open("wb") as log:
-        environment = {**os.environ, "DDB_LOCAL_TELEMETRY": "0"}
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+def _on_loopback(url: str) -> bool:
     try:
-        _await_answer(process, port)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()  # it has nothing to keep
-        process.wait()
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        return parts.scheme in ("http", "https") and (host == "localhost" or ip_address(host).is_loopback)
+    except ValueError:  # no URL, or the name of another host
+        return False
 
 
-def _fetched() -> Path:
-    """The directory with DynamoDB Local, taken by Maven the first time."""
-    libraries = HOME / VERSION
-    if not libraries.exists():
-        say("fetching DynamoDB Local with Maven")
-        HOME.mkdir(parents=True, exist_ok=True)
-        (HOME / "pom.xml").write_text(_PROJECT)
-        part = HOME / f"{VERSION}.part"
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={part}"]
-        subprocess.run(["mvn", "-q", "-B", *goal], cwd=HOME, check=True, stdout=subprocess.DEVNULL)
-        part.rename(libraries)
-    return libraries
+def tables(cloud: Mapping[str, str]) -> Mapping[str, str]:
+    """Variables that lead to tables: `cloud`, those of a local cloud, and the endpoint's where one is named."""
+    url = endpoint()
+    if url is None:
+        say(f"the table is the local cloud's, without true units; {DYNAMODB} may name an endpoint that has them")
+        return cloud
+    return {**cloud, "AWS_ENDPOINT_URL_DYNAMODB": url}
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_answer(process: subprocess.Popen[bytes], port: int) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise SystemExit(f"bench: DynamoDB Local did not start; its log is {HOME / 'server.log'}")
-
-
-def made(environment: Mapping[str, str], name: str) -> Any:
-    """Create the inventory's table and its indexes; returns a client for it."""
+def client(environment: Mapping[str, str]) -> Any:
+    """A client for the table that the variables lead to. Does not check what it sends."""
     import boto3
+    from botocore.config import Config
 
-    from inventory_table import create_table
-
-    url = environment.get("AWS_ENDPOINT_URL_DYNAMODB", environment["AWS_ENDPOINT_URL"])
-    client = boto3.client(
+    return boto3.client(
         "dynamodb",
-        endpoint_url=url,
+        endpoint_url=environment.get("AWS_ENDPOINT_URL_DYNAMODB") or environment["AWS_ENDPOINT_URL"],
         region_name=environment["AWS_REGION"],
         aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        config=Config(parameter_validation=False),
     )
-    create_table(client, name)
-    return client
+
+
+def made(environment: Mapping[str, str], name: str) -> Any:
+    """Create the inventory's table and its indexes, empty; returns a client for it."""
+    from inventory_table import create_table
+
+    here = client(environment)
+    drop(here, name)  # of a bench that was stopped
+    create_table(here, name)
+    here.get_waiter("table_exists").wait(TableName=name, WaiterConfig=_SOON)
+    return here
+
+
+def drop(here: Any, name: str) -> None:
+    """Delete a table where it is there."""
+    with suppress(here.exceptions.ResourceNotFoundException):
+        here.delete_table(TableName=name)
+        here.get_waiter("table_not_exists").wait(TableName=name, WaiterConfig=_SOON)
+
+
+def fill(here: Any, name: str, items: Iterable[Mapping[str, Any]]) -> None:
+    """Write items into a table, some batches at once."""
+    requests = ({"PutRequest": {"Item": item}} for item in items)
+    batches = iter(lambda: list(islice(requests, BATCH)), [])
+    written = 0
+    with ThreadPoolExecutor(WRITERS) as pool:
+        while some := list(islice(batches, 8 * WRITERS)):
+            list(pool.map(lambda batch: _write(here, name, batch), some))
+            before, written = written, written + sum(map(len, some))
+            if written // TOLD_EVERY > before // TOLD_EVERY:
+                say(f"{written:,} items written")
+
+
+def _write(here: Any, name: str, batch: list[dict[str, object]]) -> None:
+    while batch:
+        reply = here.batch_write_item(RequestItems={name: batch})
+        batch = reply.get("UnprocessedItems", {}).get(name, [])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from perennial import lifecycle_step
 from perennial.errors import Unavailable
 from perennial.issuance import Step
 from perennial.manifest import Scope
@@ -91,6 +92,7 @@ CASES = [
 ]
 
 
+RENEWAL = lifecycle_step.Step(next="issue", reference=VERSION, execution="issue-1", doing="its time has come")
 STEP = Step(next="wait", seconds=10, doing="waiting for its challenges to be visible everywhere")
 STEPS = [  # handler, module and function of the library, what its input calls its subject
     ("issuance.prepare", "issuance.prepare", "version"),
@@ -201,13 +203,34 @@ def test_an_error_leaves_the_handler_as_it_is(
         loaded.handler({subject: VERSION}, _context())
 
 
+def test_deciding_passes_the_lease_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decide gets the certificate's name and the number of the lease, and says what is next and nothing else."""
+    loaded = import_module("functions.renewal.decide")
+    monkeypatch.setattr(loaded, "deployment", lambda: DEPLOYMENT)
+    called: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(lifecycle_step, "step", lambda *given: called.append(given) or RENEWAL)
+    answer = loaded.handler({"managed": "shop", "fence": 3}, _context())
+    assert called == [(DEPLOYMENT, "shop", 3, NOW)]
+    assert answer == RENEWAL.document() == json.loads(json.dumps(answer))
+
+
+def test_retiring_tells_what_still_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retire gets the version and the number of the lease, and says what still stands."""
+    loaded = import_module("functions.renewal.retire")
+    monkeypatch.setattr(loaded, "deployment", lambda: DEPLOYMENT)
+    called: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(lifecycle_step, "retire", lambda *given: called.append(given) or ["in use"])
+    assert loaded.handler({"version": VERSION, "fence": 3}, _context()) == {"left": ["in use"]}
+    assert called == [(DEPLOYMENT, VERSION, 3, NOW)]
+
+
 def test_every_handler_is_tested() -> None:
     """Each file of functions/ is in one of the tables, or has a test of its own."""
     files = {
         ".".join(file.relative_to(ROOT / "functions").with_suffix("").parts) for file in ROOT.glob("functions/*/*.py")
     }
     tested = {each.module for each in CASES} | {handler for handler, _, _ in (*STEPS, *GIVE_UP)}
-    assert files == tested | {"issuance.answer_http01", "rollout.callback"}
+    assert files == tested | {"issuance.answer_http01", "rollout.callback", "renewal.decide", "renewal.retire"}
 
 
 def test_nothing_is_made_at_import() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.infra import conftest, test_permissions, test_rollout
+from tests.infra import conftest, test_permissions, test_renewal, test_rollout
 from tests.infra.conftest import BUS, HUB, MEMBER_REGION, Synthesised, as_list
 
 from perennial import key_store, kms_keys
@@ -236,6 +236,7 @@ def test_advance_talks_to_issuers_and_reads_no_key(hub: Synthesised) -> None:
         **_on({"*"}, acm.ACTIONS),
         **_accounts(),
         **_in_zones(),
+        "dynamodb:DeleteItem": {TABLE},
     }
     assert {"s3:GetObject", "s3:PutObject", "s3:ListBucket"} == _of("s3", acm_pca.ACTIONS)
 
@@ -270,10 +271,16 @@ def test_http01_reads_the_table_only(hub: Synthesised) -> None:
     assert set(granted(hub, "Http01Answer")) == READ_TABLE | test_permissions.LOGS | {"kms:Decrypt"}
 
 
-def test_only_clean_up_deletes(hub: Synthesised) -> None:
-    """No other function may delete an item of the table."""
-    roles = [name for name in hub.of("AWS::IAM::Role") if "dynamodb:DeleteItem" in hub.actions(name)]
-    assert [name.partition("Role")[0] for name in roles] == ["CleanUp"]
+def test_who_deletes(hub: Synthesised) -> None:
+    """Only clean up may delete any item of the table; advance what waits for an issuer, retire what was placed."""
+    keys = {}
+    for name in hub.of("AWS::IAM::Role"):
+        function = name.partition("Role")[0]
+        for said in _statements(hub, function) if "dynamodb:DeleteItem" in hub.actions(name) else ():
+            if "dynamodb:DeleteItem" in as_list(said["Action"]):
+                conditions = said.get("Condition", {}).get("ForAllValues:StringLike", {})
+                keys[function] = conditions.get("dynamodb:LeadingKeys")
+    assert keys == {"CleanUp": None, "Advance": ["ISSUER#*"], "Retire": ["MANAGED#*"]}
 
 
 @pytest.mark.parametrize("function", ["Advance", "CleanUp"])
@@ -299,7 +306,8 @@ def test_every_function_is_pinned(hub: Synthesised) -> None:
     """Each function's role is in a table of a test: here, or in the test of permissions."""
     roles = {each["Properties"]["Role"]["Fn::GetAtt"][0] for each in hub.of("AWS::Lambda::Function").values()}
     named = {name.partition("Role")[0].removeprefix("Dispatch") for name in roles}
-    assert named == {*FUNCTIONS, *test_permissions.OWN, *test_rollout.FUNCTIONS, "Scan", "CallbackReport"}
+    own = {*FUNCTIONS, *test_permissions.OWN, *test_rollout.FUNCTIONS, *test_renewal.FUNCTIONS}
+    assert named == {*own, "Scan", "CallbackReport"}
 
 
 # --- other configurations ---
@@ -341,12 +349,12 @@ def _services(stack: Synthesised) -> dict[str, set[str]]:
 @pytest.mark.parametrize(
     ("text", "services"),
     [
-        pytest.param("", {"CleanUp": {"dynamodb"}}, id="no issuer"),
+        pytest.param("", {"Advance": {"dynamodb"}, "CleanUp": {"dynamodb"}}, id="no issuer"),
         pytest.param(
             BY_DNS,
             {
                 "Prepare": {"secretsmanager"},
-                "Advance": {"secretsmanager", "route53"},
+                "Advance": {"dynamodb", "secretsmanager", "route53"},
                 "Store": {"secretsmanager"},
                 "CleanUp": {"dynamodb", "route53"},
             },
@@ -356,7 +364,7 @@ def _services(stack: Synthesised) -> dict[str, set[str]]:
             BY_FILES,
             {
                 "Prepare": {"secretsmanager"},
-                "Advance": {"secretsmanager"},
+                "Advance": {"dynamodb", "secretsmanager"},
                 "Store": {"secretsmanager"},
                 "CleanUp": {"dynamodb"},
             },
@@ -366,7 +374,7 @@ def _services(stack: Synthesised) -> dict[str, set[str]]:
             PCA,
             {
                 "Prepare": {"secretsmanager"},
-                "Advance": {"acm-pca", "s3"},
+                "Advance": {"dynamodb", "acm-pca", "s3"},
                 "Store": {"secretsmanager", "acm-pca"},
                 "CleanUp": {"dynamodb"},
             },
@@ -376,7 +384,7 @@ def _services(stack: Synthesised) -> dict[str, set[str]]:
             ACM,
             {
                 "Prepare": {"secretsmanager"},
-                "Advance": {"acm", "tag", "route53"},
+                "Advance": {"dynamodb", "acm", "tag", "route53"},
                 "Store": {"secretsmanager", "acm"},
                 "CleanUp": {"dynamodb", "route53"},
             },

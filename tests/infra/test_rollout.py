@@ -17,6 +17,7 @@ from rolling import RollingHub, rolling_hub
 SHARED = test_permissions.TABLE | test_permissions.LOGS
 LOOKS = {action for each in targets.kinds().values() for action in each.LOOKS}
 CHANGES = {action for each in targets.kinds().values() for action in each.CHANGES}
+RETIRES = {action for each in targets.kinds().values() for action in each.RETIRES}
 READ_KEY, SIGN = "secretsmanager:GetSecretValue", "kms:Sign"
 FUNCTIONS = ("Preflight", "Activate", "Prove", "Restore", "Finish", "GiveUpRollout")
 
@@ -168,7 +169,11 @@ def test_roles_of_member_accounts(member: Synthesised) -> None:
     assumed by the hub's roles that need it."""
     for name, actions, trusted in (
         ("PerennialTargetLook", LOOKS, ["PerennialRolloutPreflight", "PerennialRolloutProve"]),
-        ("PerennialTarget", LOOKS | CHANGES, ["PerennialRolloutActivate", "PerennialRolloutRestore"]),
+        (
+            "PerennialTarget",
+            LOOKS | CHANGES | RETIRES,
+            ["PerennialRolloutActivate", "PerennialRolloutRestore", "PerennialRenewalRetire"],
+        ),
     ):
         role = member.named_role(name)
         assert member.actions(role) == actions

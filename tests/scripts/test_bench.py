@@ -47,7 +47,7 @@ def test_json_is_one_object_with_the_members_that_were_asked_for(capsys: pytest.
 
 
 def test_the_machine_tells_what_the_figures_depend_on() -> None:
-    assert report.machine().keys() == {"cpus", "python", "java"}
+    assert report.machine().keys() == {"cpus", "python", "dynamodb"}
 
 
 def test_the_table_has_a_line_for_each_result_and_says_what_was_missed(capsys: pytest.CaptureFixture[str]) -> None:

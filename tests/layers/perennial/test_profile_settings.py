@@ -166,6 +166,14 @@ def test_every_field_is_taken() -> None:
     )
 
 
+def test_further_issuers_and_distrusted_ones() -> None:
+    """A profile names issuers that a request may choose; one that is distrusted may still stand among them."""
+    more = f"[issuers.old]\n{ACME}distrusted = true\n"
+    found = load(more + profile('issuers = ["old"]'))
+    assert found.profiles["web"].issuers == ("old",)
+    assert found.issuers["old"].distrusted and not found.issuers["ca"].distrusted
+
+
 def test_json_and_the_deployed_file_say_the_same() -> None:
     """PEM of many lines and all else survive as JSON, and as the object in S3 that the functions read."""
     assert load(json.dumps(tomllib.loads(FULL))) == load(FULL)
@@ -255,6 +263,9 @@ PCA = '[issuers.ca]\nkind = "acm_pca"\nauthority = '
         (acme('keys = ["EC-256", "EC-256"]'), "issuers.ca.keys", "EC-256", "each once"),
         (acme('keys = ["RSA-1024"]'), "issuers.ca.keys", "RSA-1024", "RSA-2048"),
         (acme("keys = [[]]"), "issuers.ca.keys", "[[]]", "a list of some of"),
+        (acme("distrusted = 1"), "issuers.ca.distrusted", "1", "true or false"),
+        (profile('issuers = ["none"]'), "profiles.web.issuers", "none is not an issuer", "there are ca"),
+        (profile("issuers = [1]"), "profiles.web.issuers", "[1]", "a list of texts"),
         (acme('region = "eu-west-1"'), "issuers.ca.region", "not known", "directory"),
         (PCA + '"arn:aws:acm:eu-west-1:111122223333:certificate/1"', "issuers.ca.authority", "acm:", "ARN of a CA"),
         ('issuers.ca.kind = "acm_pca"', "issuers.ca.authority", "missing", "ARN of a CA"),
@@ -289,6 +300,13 @@ PCA = '[issuers.ca]\nkind = "acm_pca"\nauthority = '
             "kind acme only",
         ),
         (profile("validity_days = 398", ACME + "public = false\n"), "profiles.web.validity_days", "398", "1 to 397"),
+        (profile("", ACME + "distrusted = true\n"), "profiles.web.issuer", "ca is distrusted", "one that is not"),
+        (
+            profile('issuers = ["small"]', ACME + f'[issuers.small]\n{ACME}keys = ["RSA-2048"]\n'),
+            "profiles.web.keys",
+            "EC-256 is not of the issuer small",
+            "it takes RSA-2048",
+        ),
         ("policy.max_names = 9\n" + profile(""), "profiles.web.max_names", "10 is more", "1 to 9"),
         ('policy.keys = ["RSA-2048"]\n' + profile(""), "profiles.web.keys", "EC-256 is not in policy.keys", "RSA-2048"),
         ('solvers.zone_accounts = ["1"]', "solvers.zone_accounts", "1", "[0-9]{12}"),

@@ -19,3 +19,4 @@ class CertificateRequest:
     key: str = ""  # key type as in `profiles.KEYS`; "": the profile's default
     validity_days: int = 0  # 0: the profile's
     csr: bytes = b""
+    issuer: str = ""  # one of those that the profile allows; "": the profile's first

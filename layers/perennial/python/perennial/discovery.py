@@ -16,7 +16,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from perennial import errors
+from perennial import errors, suspicion
 from perennial.assessment import rules
 from perennial.certificate import Certificate
 from perennial.clients import Clients, meaning, meant
@@ -194,6 +194,7 @@ def _scan(deployment: Deployment, scope: Scope, scan: _Scan, now: datetime, dead
         scan.unsure = begun(scan.unsure, change.touched)
         begun_as = deployment.manifests.save_partial(scope, scan.unsure, now)
         deployment.inventory.apply(scope, change, now)
+        suspicion.raise_for(deployment, suspicion.vanished(change), now)
     if change or etag is None:
         _save(deployment, scope, scan, now, etag)
     if change:

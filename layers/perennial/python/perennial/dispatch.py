@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from perennial.clients import meant
 from perennial.deployment import Deployment
-from perennial.inventory.records import Due, DueKind
+from perennial.inventory.records import Due, DueKind, ManagedState
 from perennial.issuance import SILENCE
 from perennial.manifest import Scope
 from perennial.scanners.interface import GLOBAL
@@ -24,6 +24,7 @@ from perennial.settings import ACCOUNT, REGION
 
 SETTLING = timedelta(seconds=30)  # calls come in groups; the scan waits for the rest
 AT_ONCE = 500
+LEASE = timedelta(minutes=30)  # of a step of a managed certificate
 WORKFLOWS = {  # what starts one: where its ARN stands, and what its input calls what is due
     DueKind.ISSUE: ("PERENNIAL_ISSUANCE_ARN", "version"),
     DueKind.DEPLOY: ("PERENNIAL_ROLLOUT_ARN", "rollout"),
@@ -151,19 +152,50 @@ def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
     if _anything(deployment, (DueKind.ASSESS, DueKind.PUBLISH), now) and not _running(deployment):
         machine = deployment.named("PERENNIAL_ASSESSMENT_ARN")
         started.append(_start(deployment, machine, f"assess-{now:%Y%m%dT%H%M}", {}))
+    for due in deployment.inventory.due(DueKind.RENEW, now, AT_ONCE):
+        started += _start_renewal(deployment, due, now)
     for kind in WORKFLOWS:
-        started += [_start_workflow(deployment, each, now) for each in deployment.inventory.due(kind, now, AT_ONCE)]
+        for due in deployment.inventory.due(kind, now, AT_ONCE):
+            started += _start_workflow(deployment, due, now)
     return {"started": started}
 
 
-def _start_workflow(deployment: Deployment, due: Due, now: datetime) -> str:
+def _start_renewal(deployment: Deployment, due: Due, now: datetime) -> list[str]:
+    """Lease what is next for a managed certificate, and start its workflow under the name of the lease. One that dies
+    in between is due again when the lease ends."""
+    fence = deployment.inventory.lease_managed(due, now + LEASE)
+    if fence is None:
+        return []
+    name = _named(DueKind.RENEW, f"{due.reference}#{fence}")
+    machine = deployment.named("PERENNIAL_RENEWAL_ARN")
+    return [_start(deployment, machine, name, {"managed": due.reference, "fence": fence})]
+
+
+def _kept_by_lifecycle(deployment: Deployment, due: Due, now: datetime) -> bool:
+    """Whether the version or rollout belongs to a certificate that is declared: its workflow Renewal goes on with it,
+    which is woken where it would not look soon."""
+    managed = deployment.inventory.find_managed(due.reference.rpartition("/")[0])
+    if managed is None or managed.state is ManagedState.RETIRED:
+        return False
+    if managed.due_at is None or managed.due_at > now + 2 * LEASE:
+        deployment.inventory.wake_managed(managed.name, now)
+    return True
+
+
+def _named(kind: DueKind, what: str) -> str:
+    return f"{kind}-" + hashlib.sha256(what.encode()).hexdigest()[:40]
+
+
+def _start_workflow(deployment: Deployment, due: Due, now: datetime) -> list[str]:
     """Start the workflow of a version or a rollout, or start it again where it died. It is looked at again after a
     while, in case that the workflow dies before its first step."""
+    if _kept_by_lifecycle(deployment, due, now):
+        return []
     machine, concerns = WORKFLOWS[due.kind]
-    name = f"{due.kind}-" + hashlib.sha256(f"{due.reference}#{due.due_at}".encode()).hexdigest()[:40]
+    name = _named(due.kind, f"{due.reference}#{due.due_at}")
     _start(deployment, deployment.named(machine), name, {concerns: due.reference})
     deployment.inventory.started(due, now + SILENCE)
-    return name
+    return [name]
 
 
 def _start_discovery(deployment: Deployment, scans: list[Due]) -> str:

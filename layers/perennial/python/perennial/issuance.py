@@ -12,8 +12,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from perennial import backoff
 from perennial.clients import meant
 from perennial.errors import (
     FINAL,
@@ -44,12 +46,13 @@ MANAGED = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is moved by the tick
 SPREADING = 15.0  # seconds between questions whether challenges are visible (Route 53 takes up to 60)
 IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits for
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=32)
+FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_RETRY = 7 * 86_400.0  # seconds that an issuer may ask one to wait
 LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits seems dead
 MAX_TEXT = 2_000  # characters of a reason that are kept
 PATIENCE = 5  # short waits that an issuer asks for, after which its version gets a due time
 LOOKED_BACK = 5  # versions, for the one that is renewed
+WOKEN_AT_ONCE = 500  # versions that waited for an issuer that works again
 CRASHES = 8  # of steps, after which a version fails: with doubling pauses, in four hours
 NEXT_STEPS = {  # for a person, by the reason for which a version failed
     "access-denied": "give the role the permission that CloudTrail names as denied (mostly: deploy the stacks again)",
@@ -83,22 +86,28 @@ class Step:
 # --- request ---
 
 
-def request(deployment: Deployment, managed: str, wanted: CertificateRequest, now: datetime) -> VersionRecord:
-    """Judge a request and keep it as the next version of a managed certificate, due at once.
+def request(
+    deployment: Deployment, managed: str, wanted: CertificateRequest, now: datetime, *, by_lifecycle: bool = False
+) -> VersionRecord:
+    """Judge a request and keep it as the next version of a managed certificate, due at once. `by_lifecycle`: it is the
+    lifecycle that asks, which alone does so for a certificate that is declared.
 
     Raises: InvalidInput, also where a version is under way; PolicyViolated with every violation; ConcurrentChange.
     """
     from perennial import policy, signing_request
+    from perennial.rollout_request import not_declared
 
     if not MANAGED.fullmatch(managed):
         raise InvalidInput(f"{managed[:100]!r} cannot name a managed certificate; use a-z, 0-9, dots and hyphens")
     profile = profile_of(deployment, wanted)
-    policy.require(_subject(deployment, wanted, profile, now))
+    policy.require(subject_of(deployment, wanted, profile, now))
     if wanted.csr:  # nothing that stood around it is kept
         wanted = replace(wanted, csr=signing_request.read(wanted.csr).der)
     with meant("keeping a request"):
+        if not by_lifecycle:
+            not_declared(deployment, managed)
         _nothing_under_way(deployment, managed)
-        return deployment.inventory.request_version(managed, wanted, profile.issuer, now)
+        return deployment.inventory.request_version(managed, wanted, wanted.issuer or profile.issuer, now)
 
 
 def _nothing_under_way(deployment: Deployment, managed: str) -> None:
@@ -123,11 +132,13 @@ def profile_of(deployment: Deployment, wanted: CertificateRequest) -> Profile:
     return profiles[wanted.profile]
 
 
-def _subject(deployment: Deployment, wanted: CertificateRequest, profile: Profile, now: datetime) -> Subject:
+def subject_of(deployment: Deployment, wanted: CertificateRequest, profile: Profile, now: datetime) -> Subject:
+    """What policy judges. One that chooses an issuer that is not there is judged with its profile's, and refused."""
     from perennial import policy
 
     settings = deployment.settings
-    return policy.subject(wanted, profile, settings.issuers[profile.issuer], settings.policy, now)
+    issuer = settings.issuers.get(wanted.issuer) or settings.issuers[profile.issuer]
+    return policy.subject(wanted, profile, issuer, settings.policy, now)
 
 
 # --- prepare ---
@@ -143,7 +154,7 @@ def prepare(deployment: Deployment, reference: str, now: datetime) -> Step:
         return Step(next="clean", doing="removing what is still shown")
     if record.state is VersionState.REQUESTED:
         profile = profile_of(deployment, record.request)
-        subject = _subject(deployment, record.request, profile, now)
+        subject = subject_of(deployment, record.request, profile, now)
         policy.require(subject)
         record = replace(_with_key(deployment, record, profile), validity_days=policy.days(subject))
         record = replace(record, state=VersionState.PREPARED)
@@ -296,6 +307,25 @@ class _Progress:
     def keep(self, order: str) -> None:
         self.write(order=order)
 
+    def wake_others(self) -> None:
+        """The issuer works: the versions that wait for it go on, as far apart as its budget says."""
+        inventory, issuer = self._deployment.inventory, self.record.issuer
+        if inventory.issuer_down(issuer) is None:
+            return
+        apart = timedelta(hours=1) / self._deployment.settings.issuers[issuer].orders_per_hour
+        for number, managed in enumerate(islice(inventory.issuer_answered(issuer), WOKEN_AT_ONCE)):
+            wake(self._deployment, managed, self._now + apart * number)
+
+
+def wake(deployment: Deployment, managed: str, at: datetime) -> None:
+    """Let the newest version of a managed certificate go on at a time, where it waits for a later one."""
+    inventory = deployment.inventory
+    for latest in inventory.versions(managed, limit=1):
+        if latest.state.ended or latest.due_at is None or latest.due_at <= at:
+            return
+        inventory.save_version(latest, at)
+        inventory.wake_managed(managed, at)
+
 
 def _act(progress: _Progress, outcome: Outcome) -> Step | None:
     """Keep what the issuer answered; None where it can be asked again at once."""
@@ -304,6 +334,7 @@ def _act(progress: _Progress, outcome: Outcome) -> Step | None:
         return _wait(outcome.seconds, outcome.doing)
     if isinstance(outcome, Issued):
         progress.write(state=VersionState.RECEIVED, chain=outcome.chain, arn=outcome.arn)
+        progress.wake_others()
         return Step(next="store", doing="judging and storing the certificate")
     challenges = tuple(dict.fromkeys((*progress.record.challenges, *outcome.challenges)))
     progress.write(challenges=challenges, tokens=None, visible=not outcome.challenges)
@@ -460,18 +491,18 @@ def clean(deployment: Deployment, reference: str, now: datetime) -> Step:
 
 
 def postpone(deployment: Deployment, reference: str, error: PerennialError, now: datetime) -> Step:
-    """Try again later: when the error says, but not before a pause that doubles each time."""
+    """Try again later: when the error says, but not before the pause of its reason, which doubles each time. Where it
+    is the issuer that does not answer, others that wait for it are woken when it does."""
     record = deployment.inventory.version(reference)
-    pause = max(timedelta(seconds=min(error.retry_after or 0, LONGEST_RETRY)), _pause(record.attempts))
+    asked = timedelta(seconds=min(error.retry_after or 0, LONGEST_RETRY))
+    pause = max(asked, backoff.pause(error.reason, record.attempts + 1))
+    if isinstance(error, Unavailable):
+        deployment.inventory.issuer_failed(record.issuer, record.managed, str(error), now)
     waiting = replace(
         record, attempts=record.attempts + 1, reason=error.reason, message=_next_try(str(error), now + pause)
     )
     deployment.inventory.save_version(waiting, now + pause)
     return Step(next="clean", doing="postponed")
-
-
-def _pause(attempts: int) -> timedelta:
-    return min(timedelta(minutes=1 << min(attempts, 20)), LONGEST_PAUSE)
 
 
 def _next_try(text: str, at: datetime) -> str:

@@ -71,6 +71,8 @@ def _acme(table: Table, name: str) -> AcmeIssuer:
             roots=_pem(table, "roots"),
             directory_roots=_pem(table, "directory_roots"),
             keys=table.choices("keys", KEYS[:5], KEYS),
+            distrusted=table.flag("distrusted", False),
+            **_budgets(table, 100, 50),
         )
     )
     if issuer.challenge is ChallengeKind.DNS_PERSIST and not issuer.issuer_domain:
@@ -88,6 +90,8 @@ def _pca(table: Table, name: str) -> PcaIssuer:
             roots=_pem(table, "roots"),
             public=table.flag("public", False),
             keys=table.choices("keys", keys, keys),
+            distrusted=table.flag("distrusted", False),
+            **_budgets(table, 3_600, 0),
         )
     )
 
@@ -100,8 +104,18 @@ def _acm(table: Table, name: str) -> AcmIssuer:
             region=table.text("region", "", _REGION),
             roots=_pem(table, "roots"),
             keys=table.choices("keys", keys, keys),
+            distrusted=table.flag("distrusted", False),
+            **_budgets(table, 100, 0),
         )
     )
+
+
+def _budgets(table: Table, orders: int, of_a_domain: int) -> dict[str, Any]:
+    """How many certificates may be planned for."""
+    return {
+        "orders_per_hour": table.number("orders_per_hour", orders, 1, 1_000_000),
+        "certificates_per_domain_and_week": table.number("certificates_per_domain_and_week", of_a_domain, 0, 1_000_000),
+    }
 
 
 _KINDS: Mapping[str, Callable[[Table, str], Issuer]] = {"acme": _acme, "acm_pca": _pca, "acm": _acm}
@@ -119,6 +133,7 @@ def _profile(table: Table, name: str) -> Profile:
         lambda: Profile(
             name=name,
             issuer=table.need("issuer", _like(TABLE_NAME), "the name of a table under [issuers]") or "",
+            issuers=table.texts("issuers", (), TABLE_NAME),
             keys=table.choices("keys", default.keys, KEYS),
             key_home=KeyHome(table.choice("key_home", default.key_home.value, homes)),
             rotate_key=table.flag("rotate_key", default.rotate_key),
@@ -185,13 +200,24 @@ def misfits(
 ) -> Iterator[str]:
     """What does not fit together, one line each. `named` are the issuers that the file names, also the faulty ones."""
     for profile in profiles.values():
-        issuer = issuers.get(profile.issuer)
+        found = dict.fromkeys(_of_profile(profile, issuers, policy, named))
+        yield from (f"profiles.{profile.name}.{each}" for each in found)
+
+
+def _of_profile(
+    profile: Profile, issuers: Mapping[str, Issuer], policy: Organisation, named: frozenset[str]
+) -> Iterator[str]:
+    """What does not fit between a profile and the issuers that it names. A distrusted one may stand among the further
+    ones, where no request may choose it."""
+    for field, name in (("issuer", profile.issuer), *(("issuers", each) for each in profile.issuers)):
+        issuer = issuers.get(name)
         if issuer is not None:
-            found = (*_unfulfilled(profile, issuer), *_forbidden(profile, issuer, policy))
-            yield from (f"profiles.{profile.name}.{each}" for each in found)
-        elif profile.issuer and profile.issuer not in named:
+            yield from (*_unfulfilled(profile, issuer), *_forbidden(profile, issuer, policy))
+            if field == "issuer" and issuer.distrusted:
+                yield f"issuer: {name} is distrusted; name one that is not"
+        elif name and name not in named:
             known = ", ".join(map(shown, sorted(named)[:10])) or "none"
-            yield f"profiles.{profile.name}.issuer: {profile.issuer} is not an issuer; there are {known}"
+            yield f"{field}: {name} is not an issuer; there are {known}"
 
 
 _ONLY_FOR = {"acme_profile": "acme", "preferred_root": "acme", "template": "acm_pca", "exportable": "acm"}

@@ -8,7 +8,10 @@ is given. Both are put as AWSPENDING; moving AWSCURRENT is for who has proven th
 The id of a version is made of the ask's, so that a repeated step, or one that runs twice at once, ends with the one
 version that was stored first: Secrets Manager refuses other content under an id that is there.
 
-Sources: Secrets Manager API reference (CreateSecret, PutSecretValue, GetSecretValue) and its quotas.
+A version without a label is deprecated, and Secrets Manager deletes it: that is how a key is given up.
+
+Sources: Secrets Manager API reference (CreateSecret, PutSecretValue, GetSecretValue, UpdateSecretVersionStage: "the
+version is considered to be 'deprecated' and can be deleted") and its quotas.
 """
 
 from __future__ import annotations
@@ -47,11 +50,13 @@ ACTIONS = (
 )
 READS = ("secretsmanager:GetSecretValue", "kms:Decrypt")  # of a step that puts a certificate in place
 PROMOTES = ("secretsmanager:DescribeSecret", "secretsmanager:UpdateSecretVersionStage")
+RETIRES = PROMOTES  # labels are all that is taken away
 PREFIX = "perennial/certificates/"
 MANAGED_TAG = "perennial:managed"
 MAX_BYTES = 65_536  # of a version's value
 _MANAGED = re.compile(r"[A-Za-z0-9_.@=+-]{1,200}")  # what the name of a secret may hold, but for "/"
 _ASK = re.compile(r"[0-9a-f]{32}")
+_OWN_LABELS = ("AWSPREVIOUS", "AWSPENDING")
 _LOGS = ("botocore.endpoint", "botocore.parsers")  # their DEBUG lines are whole requests and responses: here, keys
 
 
@@ -189,6 +194,46 @@ class KeyStore:
                 raise ConcurrentChange(f"{secret}: another version became the current one; it is read again") from error
             raise _meaning(error, "UpdateSecretVersionStage", secret) from error
 
+    def retire(self, managed: str, ask_id: str) -> list[str]:
+        """Take the labels off the two versions of an ask, so that Secrets Manager deletes them. Returns why one stays,
+        a sentence each, where it has a label of somebody else. A secret that is gone, or is to be deleted, has none.
+
+        Raises: InvalidInput where one of them is the current version (AWSCURRENT): nothing is changed then.
+        """
+        secret = _secret(managed)
+        found = self._labels(secret)
+        labels = {each: found.get(each, []) for each in (_version_id("pending", ask_id), _version_id("final", ask_id))}
+        if any("AWSCURRENT" in named for named in labels.values()):
+            raise InvalidInput(f"{secret}: the version is the current one (AWSCURRENT), which is never retired")
+        for version, named in labels.items():
+            for label in sorted(set(named) & set(_OWN_LABELS)):
+                self._unlabel(secret, version, label)
+        foreign = {each: sorted(set(named) - set(_OWN_LABELS)) for each, named in labels.items()}
+        return [_kept_by(secret, version, named) for version, named in foreign.items() if named]
+
+    def _labels(self, secret: str) -> Mapping[str, list[str]]:
+        """The labels of each version that has any; {} where the secret is gone or is to be deleted."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            told = self._client.describe_secret(SecretId=secret)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) == "ResourceNotFoundException":
+                return {}
+            raise _meaning(error, "DescribeSecret", secret) from error
+        found: Mapping[str, list[str]] = {} if told.get("DeletedDate") else told.get("VersionIdsToStages", {})
+        return found
+
+    def _unlabel(self, secret: str, version: str, label: str) -> None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            self._client.update_secret_version_stage(SecretId=secret, VersionStage=label, RemoveFromVersionId=version)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) == "InvalidParameterException" and label not in self._labels(secret).get(version, []):
+                return  # another call took it off, or it moved to another version
+            raise _meaning(error, "UpdateSecretVersionStage", secret) from error
+
     def _complete_content(
         self, managed: str, ask_id: str, chain: Sequence[bytes], key_pem: str, with_key: bool
     ) -> _Content:
@@ -297,6 +342,11 @@ def _version_id(stage: str, ask_id: str) -> str:
     if not _ASK.fullmatch(ask_id):
         raise InvalidInput(f"{ask_id[:80]!a} is no id of an asked-for certificate (32 hexadecimal digits)")
     return hashlib.sha256(f"perennial {stage} {ask_id}".encode()).hexdigest()
+
+
+def _kept_by(secret: str, version: str, labels: Sequence[str]) -> str:
+    named = ", ".join(each[:60] for each in labels[:5])
+    return f"the version {version} of {secret} has the label {named}, which Perennial did not attach: take it off"
 
 
 def _shown(found: _Version) -> str:

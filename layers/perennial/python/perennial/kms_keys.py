@@ -3,20 +3,21 @@
 Such a key proves itself in a signing request; no TLS server of AWS can use it. KMS has no idempotency token for a new
 key, so its alias is what makes it one: it is made of what the key is for, and KMS takes it once.
 
-Sources: KMS API reference (CreateKey, CreateAlias, GetPublicKey, Sign); FIPS 204.
+Sources: KMS API reference (CreateKey, CreateAlias, GetPublicKey, Sign, ScheduleKeyDeletion); FIPS 204.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from perennial import keys
 from perennial.clients import meaning
-from perennial.errors import InvalidConfiguration, InvalidReply
+from perennial.errors import InvalidConfiguration, InvalidReply, NotFound, ServiceRefused
+from perennial.issuers.aws_replies import answered
 
 if TYPE_CHECKING:
     from perennial.keys import PublicKey
@@ -30,10 +31,18 @@ ACTIONS = (
     "kms:CreateAlias",
     "kms:ScheduleKeyDeletion",
 )
+RETIRES = (
+    "kms:DescribeKey",
+    "kms:ListResourceTags",
+    "kms:ListAliases",
+    "kms:DeleteAlias",
+    "kms:ScheduleKeyDeletion",
+)
 ALIASES = "alias/perennial/"
 MANAGED_TAG = "perennial:managed"
 MAX_RAW_BYTES = 4_096  # of a message that KMS hashes by itself (API reference: Sign)
 PENDING_DAYS = 7  # until a key that is not needed is gone; the least that KMS takes
+RETIRED_DAYS = 30  # until a key that was in use is gone; the most that KMS takes: so long it can be brought back
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ def key_for(
     Raises: InvalidConfiguration where the key is of another type; InvalidReply; what AWS's errors mean.
     """
     _kind(key)
-    alias = ALIASES + hashlib.sha256(f"{managed}\n{ask_id}".encode()).hexdigest()
+    alias = _alias(managed, ask_id)
     answer = _public(client, alias)
     if answer is None:
         _make(client, alias, key, {**tags, MANAGED_TAG: managed})
@@ -93,6 +102,69 @@ def kms_signer(client: Any, key_id: str, key: str) -> tuple[PublicKey, Sign]:
     """
     _kind(key)
     return _signer(client, _call(client, "get_public_key", KeyId=key_id), key_id, key)
+
+
+def retire(client: Any, managed: str, key_arn: str, ask_ids: Collection[str]) -> list[str]:
+    """Schedule the deletion of a key, where it is for these asks alone ("" for the one that is kept through renewals),
+    in `RETIRED_DAYS`; its alias goes first. Returns why it stays, a sentence, where somebody else may need it; [] when
+    it is to be deleted or gone, or other asks have it. Until it is gone, CancelKeyDeletion brings it back.
+
+    Raises: what AWS's errors mean.
+    """
+    if not _stands(client, key_arn):
+        return []
+    if _tags(client, key_arn).get(MANAGED_TAG) != managed:
+        return [f"the KMS key {key_arn} has not the tag {MANAGED_TAG} = {managed}: delete it, or set the tag"]
+    found, own = _aliases(client, key_arn), {_alias(managed, each) for each in ask_ids}
+    if any(each.startswith(ALIASES) for each in found - own):
+        return []
+    if found - own:
+        return [f"the KMS key {key_arn} has the alias {min(found - own)} too: take that off, then it is deleted"]
+    for alias in sorted(found):
+        _removed(client, "delete_alias", AliasName=alias)
+    _schedule(client, key_arn)
+    return []
+
+
+def _alias(managed: str, ask_id: str) -> str:
+    return ALIASES + hashlib.sha256(f"{managed}\n{ask_id}".encode()).hexdigest()
+
+
+def _stands(client: Any, key_arn: str) -> bool:
+    """Whether a key is there and not on its way out."""
+    try:
+        state = _call(client, "describe_key", KeyId=key_arn)["KeyMetadata"].get("KeyState", "")
+    except NotFound:
+        return False
+    return state not in ("PendingDeletion", "PendingReplicaDeletion")
+
+
+def _tags(client: Any, key_arn: str) -> dict[str, str]:
+    with answered(f"kms:ListResourceTags of {key_arn}", {}):
+        pages = client.get_paginator("list_resource_tags").paginate(KeyId=key_arn)
+        return {each["TagKey"]: each["TagValue"] for page in pages for each in page.get("Tags", ())}
+
+
+def _aliases(client: Any, key_arn: str) -> set[str]:
+    with answered(f"kms:ListAliases of {key_arn}", {}):
+        pages = client.get_paginator("list_aliases").paginate(KeyId=key_arn)
+        return {each["AliasName"] for page in pages for each in page.get("Aliases", ())}
+
+
+def _schedule(client: Any, key_arn: str) -> None:
+    try:
+        _removed(client, "schedule_key_deletion", KeyId=key_arn, PendingWindowInDays=RETIRED_DAYS)
+    except ServiceRefused:
+        if _stands(client, key_arn):  # else another call did it meanwhile
+            raise
+
+
+def _removed(client: Any, operation: str, **parameters: Any) -> None:
+    """A call that removes; done where nothing is there any more."""
+    try:
+        _call(client, operation, **parameters)
+    except NotFound:
+        return
 
 
 def _kind(key: str) -> _Kind:
@@ -177,7 +249,7 @@ def _call(client: Any, operation: str, **parameters: Any) -> Any:
         return getattr(client, operation)(**parameters)
     except (ClientError, BotoCoreError) as error:
         name = "".join(part.title() for part in operation.split("_"))
-        where = parameters.get("KeyId", "a new key")
+        where = parameters.get("KeyId") or parameters.get("AliasName") or "a new key"
         raise meaning(error, f"kms:{name} of {where[:200]}") from error
 
 

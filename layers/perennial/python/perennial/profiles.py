@@ -57,6 +57,9 @@ class AcmeIssuer:
     roots: str = ""  # PEM of the roots that its chains may end at; "": the public roots
     directory_roots: str = ""  # PEM that the directory's own TLS certificate must chain to; "": the public roots
     keys: tuple[str, ...] = KEYS[:5]  # key types that it takes
+    distrusted: bool = False  # nothing is requested of it any more, and what it issued is renewed by another one
+    orders_per_hour: int = 100  # that are planned at the most; Let's Encrypt allows 300 in three hours
+    certificates_per_domain_and_week: int = 50  # 0: any number
 
     kind = "acme"
 
@@ -70,6 +73,9 @@ class PcaIssuer:
     roots: str = ""  # PEM; "": the CA's own chain's root
     public: bool = False
     keys: tuple[str, ...] = tuple(each for each in KEYS if each != "Ed25519")
+    distrusted: bool = False
+    orders_per_hour: int = 3_600
+    certificates_per_domain_and_week: int = 0
 
     kind = "acm_pca"
 
@@ -83,6 +89,9 @@ class AcmIssuer:
     public: bool = True
     roots: str = ""
     keys: tuple[str, ...] = ("RSA-2048", "EC-256", "EC-384")
+    distrusted: bool = False
+    orders_per_hour: int = 100
+    certificates_per_domain_and_week: int = 0
 
     kind = "acm"
 
@@ -96,6 +105,7 @@ class Profile:
 
     name: str
     issuer: str  # under [issuers]
+    issuers: tuple[str, ...] = ()  # further ones that a request may choose
     keys: tuple[str, ...] = ("EC-256",)  # allowed, the default first
     key_home: KeyHome = KeyHome.SECRET
     rotate_key: bool = True  # a new key at every renewal

@@ -20,14 +20,24 @@ if TYPE_CHECKING:
 
 
 def request(
-    deployment: Deployment, managed: str, declared: Declared | None, asked_by: str, now: datetime, version: int = 0
+    deployment: Deployment,
+    managed: str,
+    declared: Declared | None,
+    asked_by: str,
+    now: datetime,
+    version: int = 0,
+    *,
+    by_lifecycle: bool = False,
 ) -> RolloutRecord:
     """Keep a rollout of a version (0: the latest that was issued), due at once. Without `declared` it goes to the
-    targets of the rollout before.
+    targets of the rollout before. `by_lifecycle`: it is the lifecycle that asks, which alone does so for a certificate
+    that is declared.
 
     Raises: InvalidInput, also where one is under way; NotFound; ConcurrentChange.
     """
     with meant("keeping a rollout"):
+        if not by_lifecycle:
+            not_declared(deployment, managed)
         before = next(iter(deployment.inventory.rollouts(managed, limit=1)), None)
         if before and not before.state.ended:
             raise InvalidInput(f"rollout {before.reference} is under way ({before.state}); ask again when it ended")
@@ -45,6 +55,15 @@ def request(
             stays=declared.stays,
         )
         return deployment.inventory.request_rollout(head, declared.targets, now)
+
+
+def not_declared(deployment: Deployment, managed: str) -> None:
+    """Raises: InvalidInput where a managed certificate is declared: the lifecycle asks for what it needs."""
+    found = deployment.inventory.find_managed(managed)
+    if found and not found.removed_at:
+        raise InvalidInput(
+            f"{managed} is declared: change certificates.yaml and apply it, or perennial renew {managed} --force"
+        )
 
 
 def _version(deployment: Deployment, managed: str, number: int) -> VersionRecord:
@@ -98,19 +117,21 @@ def _instead(deployment: Deployment, record: VersionRecord, wanted: TargetSettin
 
 def _allowed(deployment: Deployment, record: VersionRecord, wanted: Sequence[TargetSettings]) -> None:
     """Raises: InvalidInput with every target whose kind or account is not allowed."""
-    problems = [each for settings in wanted for each in _forbidden(deployment, record, settings)]
+    profile = record.request.profile
+    problems = [f"{each.name}: {told}" for each in wanted for told in forbidden(deployment, profile, each)]
     if problems:
         raise InvalidInput("\n".join(problems))
 
 
-def _forbidden(deployment: Deployment, record: VersionRecord, wanted: TargetSettings) -> Iterator[str]:
+def forbidden(deployment: Deployment, profile_name: str, wanted: TargetSettings) -> Iterator[str]:
+    """Why certificates of a profile may not be put at a target, a sentence each."""
     allowed = deployment.settings.targets
-    profile = deployment.settings.profiles.get(record.request.profile)
+    profile = deployment.settings.profiles.get(profile_name)
     if wanted.kind not in allowed.kinds:
-        yield f"{wanted.name}: targets.kinds of perennial.toml has no {wanted.kind}; add it, and deploy the stack"
+        yield f"targets.kinds of perennial.toml has no {wanted.kind}; add it, and deploy the stack"
     if profile and profile.targets and wanted.kind not in profile.targets:
-        yield f"{wanted.name}: the profile {profile.name} is for targets of the kinds {', '.join(profile.targets)}"
+        yield f"the profile {profile.name} is for targets of the kinds {', '.join(profile.targets)}"
     if wanted.text("bucket") and wanted.text("bucket") not in allowed.buckets:
-        yield f"{wanted.name}: targets.buckets of perennial.toml has no {wanted.text('bucket')}; add it, and deploy"
+        yield f"targets.buckets of perennial.toml has no {wanted.text('bucket')}; add it, and deploy"
     if wanted.account and wanted.account != deployment.account and wanted.account not in allowed.accounts:
-        yield f"{wanted.name}: targets.accounts of perennial.toml has no {wanted.account}; add it, and deploy again"
+        yield f"targets.accounts of perennial.toml has no {wanted.account}; add it, and deploy again"

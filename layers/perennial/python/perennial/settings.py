@@ -12,12 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perennial import issuance_settings, targets
+from perennial import alert_settings, issuance_settings, targets, window_settings
+from perennial.alert_settings import Alerts
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
 from perennial.profiles import Issuer, Profile, Solvers
 from perennial.profiles import Organisation as Policy
 from perennial.settings_table import Table, shown
+from perennial.window_settings import Environment
+from perennial.windows import Window
 
 ACCOUNT = re.compile(r"[0-9]{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
@@ -81,6 +84,9 @@ class Settings:
     solvers: Solvers = field(default_factory=Solvers)
     targets: Targets = field(default_factory=Targets)
     policy: Policy = field(default_factory=Policy)
+    windows: Mapping[str, Window] = field(default_factory=dict)  # by name
+    environments: Mapping[str, Environment] = field(default_factory=dict)  # by name
+    alerts: Alerts = field(default_factory=Alerts)
 
 
 def load(text: str) -> Settings:
@@ -116,14 +122,24 @@ def parse(document: Mapping[str, Any]) -> Settings:
         solvers=issuance_settings.solvers(Table(document, "solvers", problems)),
         targets=_targets(Table(document, "targets", problems)),
         policy=issuance_settings.organisation(Table(document, "policy", problems)),
+        windows=window_settings.windows(Table(document, "windows", problems)),
+        environments=window_settings.environments(Table(document, "environments", problems)),
+        alerts=alert_settings.alerts(Table(document, "alerts", problems)),
     )
     known = tuple(each.name for each in fields(Settings))
     problems += [f"{shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]
-    named = frozenset(document["issuers"]) if isinstance(document.get("issuers"), Mapping) else frozenset()
+    named = _named(document, "issuers")
     problems += issuance_settings.misfits(settings.profiles, settings.issuers, settings.policy, named)
+    problems += window_settings.misfits(settings.environments, _named(document, "windows"))
     if problems:
         raise InvalidConfiguration("\n".join(sorted(problems)))
     return settings
+
+
+def _named(document: Mapping[str, Any], kind: str) -> frozenset[str]:
+    """The names of one kind's tables, also of those with problems."""
+    tables = document.get(kind)
+    return frozenset(tables) if isinstance(tables, Mapping) else frozenset()
 
 
 def _discovery(table: Table) -> Discovery:

@@ -13,14 +13,12 @@ import click
 
 from perennial.cli import options
 from perennial.cli.options import CSV, JSON, TABLE
-from perennial.errors import InvalidInput, NotFound
+from perennial.errors import NotFound
 
 if TYPE_CHECKING:
     from perennial.inventory.records import CertificateSummary
     from perennial.inventory.store import Inventory
 
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
-_BEGINNING = re.compile("[0-9a-f]{8,63}")
 _SHA256 = options.Matching("sha256", re.compile(r"[0-9a-fA-F]{64}"), "64 hexadecimal digits")
 _COLUMNS = ("fingerprint", "title", "not_after", "key", "owner", "issuer", "serial", "gone_at")
 
@@ -119,9 +117,10 @@ def show(which: str, pem: bool, output: str, table_name: str | None, profile: st
     it is: an ARN or host:port.
     """
     from perennial.cli import deployed, record
+    from perennial.which_certificate import fingerprint_of
 
     stored = deployed.inventory(table_name, profile, region)
-    fingerprint = _fingerprint(stored, which)
+    fingerprint = fingerprint_of(stored, which)
     found = stored.show(fingerprint)
     if found is None:
         raise NotFound(f"{fingerprint} is not in the inventory")
@@ -143,27 +142,3 @@ def _titles(inventory: Inventory) -> Callable[[str], str | None]:
         return found[0].title if found else None
 
     return title
-
-
-def _completed(inventory: Inventory, beginning: str) -> str:
-    """The one fingerprint that begins so."""
-    found = inventory.beginning_with(beginning, limit=2)
-    if not found:
-        raise NotFound(f"no certificate in the inventory has a fingerprint that begins with {beginning}")
-    if len(found) > 1:
-        raise InvalidInput(f"{beginning} begins several fingerprints; give more digits")
-    return found[0]
-
-
-def _fingerprint(inventory: Inventory, which: str) -> str:
-    text = which.replace(":", "").lower()
-    if _FINGERPRINT.fullmatch(text):
-        return text
-    if _BEGINNING.fullmatch(text):
-        return _completed(inventory, text)
-    if ":" not in which:
-        raise InvalidInput(f"{which[:100]!r} is not a fingerprint (8 to 64 hexadecimal digits), an ARN or host:port")
-    found = inventory.certificate_of_place(which)
-    if found is None:
-        raise NotFound(f"no certificate is known at {which[:300]}")
-    return found

@@ -19,16 +19,23 @@ FAILED, INTERRUPTED, PIPE_CLOSED = 2, 130, 141
 _COMMANDS = {  # name -> module and attribute, in the order of the help
     "scan": ("perennial.cli.scan", "scan"),
     "certs": ("perennial.cli.certs", "certs"),
+    "apply": ("perennial.cli.apply", "apply"),
+    "diff": ("perennial.cli.apply", "diff"),
+    "adopt": ("perennial.cli.adopt", "adopt"),
+    "schema": ("perennial.cli.apply", "schema"),
     "managed": ("perennial.cli.managed", "managed"),
+    "why": ("perennial.cli.lifecycle", "why"),
+    "renew": ("perennial.cli.lifecycle", "renew"),
     "deploy": ("perennial.cli.rollouts", "deploy"),
     "rollouts": ("perennial.cli.rollouts", "rollouts"),
+    "alerts": ("perennial.cli.alerts", "alerts"),
     "proof": ("perennial.cli.proof", "proof"),
     "issuers": ("perennial.cli.issuers", "issuers"),
     "findings": ("perennial.cli.coverage", "findings"),
     "scopes": ("perennial.cli.coverage", "scopes"),
 }
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 findings at or above --fail-on, or a proof that does not hold; "
+    "Exit codes: 0 done; 1 findings at or above --fail-on, a proof that does not hold, or a difference in diff; "
     "2 not or not completely done; 130 interrupted."
 )
 

@@ -11,6 +11,7 @@
 | scope | `SCOPE` | `<account>/<region>/<source>` |
 | run of Discovery | `RUN` | `<started at>#<id>` |
 | known word (issuer, owner, managed certificate) | `WORD#<kind>` | `<word>` |
+| managed certificate | `MANAGED#<name>` | `DECLARED` |
 | version of a managed certificate | `MANAGED#<id>` | `VERSION#<number>` |
 | rollout of a managed certificate | `MANAGED#<id>` | `ROLLOUT#<number>` |
 | target in a rollout | `MANAGED#<id>` | `TARGET#<rollout>#<index>` |
@@ -148,6 +149,7 @@ class Item(Model):
     key_arn = _text()  # of a key in KMS
     arn = _text()  # of the certificate in ACM or ACM PCA
     content = _text()  # of an http-01 challenge
+    fence = NumberAttribute(null=True)  # of a managed certificate: counts its leases
 
     # due entry of any item
     due_key = _text()

@@ -9,6 +9,7 @@ from enum import StrEnum
 from perennial.certificate import Certificate
 from perennial.certificate_request import CertificateRequest
 from perennial.findings import Finding
+from perennial.managed_certificate import ManagedCertificate
 from perennial.manifest import Scope, Sighting
 from perennial.solvers.interface import Challenge
 from perennial.targets.interface import Found, TargetSettings
@@ -114,6 +115,7 @@ class DueKind(StrEnum):
     PUBLISH = "publish"  # a finding, after a change or before it would be forgotten
     ISSUE = "issue"  # a version that is to be issued, or whose issuance died
     DEPLOY = "deploy"  # a rollout that is to begin, or that died
+    RENEW = "renew"  # a managed certificate whose next step is due
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,9 @@ class Due:
 
     @property
     def reference(self) -> str:
-        """The reference of the version or the rollout that it concerns."""
-        return f"{self.pk.removeprefix('MANAGED#')}/{int(self.sk.rpartition('#')[2])}"
+        """The reference of the version or the rollout that it concerns; of a managed certificate its name."""
+        managed = self.pk.removeprefix("MANAGED#")
+        return managed if self.kind is DueKind.RENEW else f"{managed}/{int(self.sk.rpartition('#')[2])}"
 
 
 class VersionState(StrEnum):
@@ -139,10 +142,11 @@ class VersionState(StrEnum):
     RECEIVED = "received"  # the issuer gave a chain, which is kept
     ISSUED = "issued"  # judged, and in one secret version with its key
     FAILED = "failed"  # with the reason, for good
+    RETIRED = "retired"  # superseded, and what was made for it is removed
 
     @property
     def ended(self) -> bool:
-        return self in (VersionState.ISSUED, VersionState.FAILED)
+        return self in (VersionState.ISSUED, VersionState.FAILED, VersionState.RETIRED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,3 +278,100 @@ class TargetRecord:
     reason: str = ""
     message: str = ""
     revision: int = 0
+
+
+class ManagedState(StrEnum):
+    """How a managed certificate is. Each has a next step (`lifecycle`)."""
+
+    REQUESTED = "requested"  # declared, and nothing was issued yet
+    ISSUING = "issuing"  # a version is under way
+    DEPLOYING = "deploying"  # a version is being put at its targets
+    SERVING = "serving"  # a version is proven at every target
+    DUE = "due"  # there is a reason to renew, which waits for its time: a window, or the issuer's budget
+    FAILING = "failing"  # the last attempt failed; what served before serves on
+    EXPIRED = "expired"  # what serves has expired
+    REMOVING = "removing"  # no longer declared; its versions are retired
+    RETIRED = "retired"  # the end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    """The certificate that is proven at every target. `number` 0 is an adopted one, which Perennial did not issue."""
+
+    number: int
+    fingerprint: str
+    issuer: str  # name of the issuer's settings; "" for an adopted one
+    key: str
+    signature: str
+    not_before: datetime
+    not_after: datetime
+    request: CertificateRequest | None  # what it was issued for; None for an adopted one
+    targets: str  # `managed_certificate.targets_digest` of where it was proven
+    since: datetime
+    revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What the CA says of the time to renew (RFC 9773): its window, the one time in it that was drawn and is kept, and
+    when it is asked again. `failed`: the last question found no answer; what was known before stays."""
+
+    start: datetime
+    end: datetime
+    at: datetime
+    ask_at: datetime
+    failed: bool = False
+    explanation: str = ""  # URL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """Who was told last that a renewal does not succeed (`alerting`): the step of the ladder, when, who answered."""
+
+    level: int
+    at: datetime
+    acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagedRecord:
+    """A managed certificate as it is kept: what is declared, what serves, and what is next. Nothing of it is secret.
+
+    `fence` counts the leases: an execution that has an earlier number does nothing any more. `planned_at` is the time
+    that is reserved for the next request in the issuer's budget. `failed` is the reference of the last version or
+    rollout that failed, `attempts` how many failed in a row. `retiring` are superseded versions with the time at which
+    they are retired.
+    """
+
+    declared: ManagedCertificate
+    state: ManagedState
+    declared_at: datetime
+    declared_by: str  # ARN of who asked
+    step: str = ""
+    reason: str = ""
+    message: str = ""
+    due_at: datetime | None = None
+    revision: int = 0
+    fence: int = 0
+    serving: Serving | None = None
+    advice: Advice | None = None
+    ask_at: datetime | None = None  # the CA, for its advice, where there is none yet
+    planned_at: datetime | None = None
+    planned_for: str = ""  # the purpose of the request that is planned
+    rolling: str = ""  # `managed_certificate.targets_digest` of where the last rollout goes
+    attempts: int = 0
+    failed: str = ""
+    failed_at: datetime | None = None
+    failure: str = ""  # the reason, as `errors` names it
+    failure_message: str = ""
+    forced_at: datetime | None = None
+    forced_by: str = ""
+    urgent: bool = False  # and waits for no window, and for no pause after a failure
+    suspect: str = ""  # a place that no longer shows what serves
+    retiring: tuple[tuple[int, datetime], ...] = ()
+    told: Told | None = None
+    removed_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        return self.declared.name

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = timedelta(minutes=10)
 ROLLOUT, TARGET, PLACED, PROOF = "ROLLOUT#", "TARGET#", "PLACED#", "PROOF#"
+OWN = "target/"  # before the index of a target that shares with none, behind its rollout's number
 
 
 class Rollouts(Versions):
@@ -109,6 +110,32 @@ class Rollouts(Versions):
         for item in Item.query(managed_key(managed), Item.sk == f"{PLACED}{what}", consistent_read=True):
             return str(item.content)
         return ""
+
+    def placed_of(self, managed: str, version: int) -> dict[str, str]:
+        """Everything that was kept so for a version: what → what was made."""
+        return {what: placed for what, placed, of in self._placed(managed) if of == version}
+
+    def placed_beside(self, managed: str, version: int) -> frozenset[str]:
+        """What was made for every other version of a managed certificate."""
+        return frozenset(placed for _, placed, of in self._placed(managed) if of != version)
+
+    def _placed(self, managed: str) -> Iterator[tuple[str, str, int]]:
+        """What, what was made, and for which version. What a single target has is kept under its rollout's number."""
+        of_rollouts: dict[int, int] = {}
+        for item in Item.query(managed_key(managed), Item.sk.startswith(PLACED), consistent_read=True):
+            what = item.sk.removeprefix(PLACED)
+            number, _, where = what.partition("/")
+            version = int(number)
+            if where.startswith(OWN):
+                rollout = version
+                if rollout not in of_rollouts:
+                    of_rollouts[rollout] = self.rollout(f"{managed}/{rollout}").version
+                version = of_rollouts[rollout]
+            yield what, str(item.content), version
+
+    def forget_placed(self, managed: str, what: str) -> None:
+        """What was made on the way to a target is no longer there."""
+        Item(managed_key(managed), f"{PLACED}{what}").delete()
 
     def keep_proof(self, proof: Proof) -> None:
         """Keep a proof. The same one again is the same item."""

@@ -24,6 +24,7 @@ TOPICS = (
     "csr",
     "validity",
     "usages",
+    "issuers",
 )
 
 

@@ -6,6 +6,7 @@
 | FIELDS | what it needs to know (`interface.Field`) |
 | KEYS | the key types that it takes, as in `profiles.KEYS`; () where it gets no key |
 | LOOKS, CHANGES | the IAM actions of looking, and those of changing, in the target's account |
+| RETIRES | the IAM actions of removing a superseded version's copies there, reads included; () where it makes none |
 | MAX_CHAIN | how many certificates above the leaf it takes |
 | DEADLINE | seconds from activation to proof, unless a target says otherwise |
 | HANDSHAKES | whether it serves TLS itself, so that a handshake there is the proof |
@@ -51,6 +52,9 @@ class Kind(Protocol):
 
     @property
     def CHANGES(self) -> tuple[str, ...]: ...  # noqa: N802
+
+    @property
+    def RETIRES(self) -> tuple[str, ...]: ...  # noqa: N802
 
     @property
     def MAX_CHAIN(self) -> int: ...  # noqa: N802

@@ -42,6 +42,7 @@ FIELDS = (
 KEYS = acm_copy.KEYS
 LOOKS = ("acm:DescribeCertificate", "acm:GetCertificate")
 CHANGES = ("acm:ImportCertificate",)
+RETIRES: tuple[str, ...] = ()  # it makes no copy
 MAX_CHAIN = acm_copy.MAX_CHAIN
 DEADLINE = 3_600  # what is attached follows in its own time: a load balancer in minutes, an API's domain in up to 40
 HANDSHAKES = False

@@ -3,22 +3,22 @@
 All targets of one account and region share it (`shares`), so that a version is imported there once. ImportCertificate
 has no idempotency token: after an interruption the copy is looked for by its serial number, and taken where its
 fingerprint is the version's and its tag is the managed certificate's. A copy of somebody else is never taken: they may
-re-import or delete it.
+re-import or delete it. Nor is one deleted, or one that anything uses: ACM refuses that too.
 
-Sources: ACM API Reference (ImportCertificate, SearchCertificates), ACM User Guide, "Quotas".
+Sources: ACM API Reference (ImportCertificate, SearchCertificates, DeleteCertificate), ACM User Guide, "Quotas".
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perennial.certificate import Certificate, parse
 from perennial.clients import meaning
 from perennial.errors import ConcurrentChange, InvalidReply, NotFit, NotFound, PerennialError
 from perennial.issuers.aws_replies import answered, chain, code, refused
-from perennial.targets.interface import Bundle, Keep
+from perennial.targets.interface import Bundle, Keep, Superseded
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -32,12 +32,14 @@ LOOKS = (
     "acm:SearchCertificates",
 )
 CHANGES = ("acm:AddTagsToCertificate", "acm:ImportCertificate")  # an import with tags needs both
+RETIRES = (*LOOKS, "acm:DeleteCertificate")
 MANAGED_TAG, VERSION_TAG = "perennial:managed", "perennial:version"
 MAX_CHAIN = 10
 ADVICE = {
     "LimitExceededException": "delete certificates that nothing uses (expired ones count), or have the quota raised",
     "TagPolicyException": f"let the organization's tag policy allow {MANAGED_TAG} and {VERSION_TAG} on certificates",
 }
+_GONE = "ResourceNotFoundException"
 _NO_OPERATION = ("UnknownOperationException", "UnknownOperation", "InvalidAction", "NotImplemented")
 _KEY_TYPES = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1")  # unnamed, the larger are left out
 _SERIAL = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){1,19}")  # those that SearchCertificates takes
@@ -96,7 +98,7 @@ def certificate(acm: Any, arn: str) -> Certificate | None:
     try:
         answer = acm.get_certificate(CertificateArn=arn)
     except ClientError as error:
-        if code(error) in ("ResourceNotFoundException", "RequestInProgressException"):
+        if code(error) in (_GONE, "RequestInProgressException"):
             return None
         raise meaning(error, doing) from error
     except BotoCoreError as error:
@@ -168,14 +170,17 @@ def _attribute(found: Certificate) -> dict[str, Any]:
 
 
 def _ours(acm: Any, arn: str, new: Bundle) -> bool:
-    if held(acm, arn) != new.fingerprint:
-        return False
+    return held(acm, arn) == new.fingerprint and _tags(acm, arn).get(MANAGED_TAG) == new.managed
+
+
+def _tags(acm: Any, arn: str) -> Mapping[str, str]:
+    """The tags of an ARN; {} where it was deleted since it was found."""
     try:
         with answered(f"acm:ListTagsForCertificate of {arn}", {}):
             tags = acm.list_tags_for_certificate(CertificateArn=arn).get("Tags", ())
-    except NotFound:  # deleted since it was found
-        return False
-    return any(each["Key"] == MANAGED_TAG and each.get("Value") == new.managed for each in tags)
+    except NotFound:
+        return {}
+    return {str(each["Key"]): str(each.get("Value", "")) for each in tags}
 
 
 def _imported(acm: Any, new: Bundle) -> str:
@@ -228,3 +233,80 @@ def _refused(error: ClientError, doing: str) -> PerennialError:
 def _unquoted(told: PerennialError, doing: str) -> PerennialError:
     """The same error without what may be a piece of a key, however AWS quotes it."""
     return type(told)(doing + _QUOTED.sub("…", str(told).removeprefix(doing)))
+
+
+# --- retiring ---
+
+
+def retire(client: Any, old: Superseded) -> list[str]:
+    """See `interface.Retirer`. Copies that nobody kept, as an interrupted call leaves them, are looked for too."""
+    arns = dict.fromkeys([*sorted(old.placed), *_alike(client, old.bundle)])
+    told = [_retired(client, arn, old) for arn in arns if arn not in old.spared]
+    return [sentence for sentence in told if sentence]
+
+
+def _retired(acm: Any, arn: str, old: Superseded) -> str:
+    """Delete one copy; why it still stands where it does."""
+    there = held(acm, arn)
+    if there != old.bundle.fingerprint:
+        return _renewed(arn, old) if there and arn == old.bundle.arn else ""
+    if not _made_here(acm, arn, old):
+        return _unmarked(arn, old) if arn in old.placed else ""
+    users = _users(acm, arn)
+    if users is None:
+        return ""
+    return _in_use(arn, old, users) if users else _deleted(acm, arn, old)
+
+
+def _made_here(acm: Any, arn: str, old: Superseded) -> bool:
+    """Whether the tags say so: those of an import, or those of the request that this version was asked for with."""
+    tags = _tags(acm, arn)
+    requested = arn == old.bundle.arn and bool(old.ask) and tags.get(VERSION_TAG) == old.ask
+    return requested or tags.get(MANAGED_TAG) == old.bundle.managed
+
+
+def _users(acm: Any, arn: str) -> list[str] | None:
+    """The ARNs of what uses it; None where it is not there any more."""
+    try:
+        with answered(f"acm:DescribeCertificate of {arn}", {}):
+            told = acm.describe_certificate(CertificateArn=arn).get("Certificate", {})
+    except NotFound:
+        return None
+    return [str(each) for each in told.get("InUseBy", ())]
+
+
+def _deleted(acm: Any, arn: str, old: Superseded) -> str:
+    from botocore.exceptions import ClientError
+
+    doing = f"acm:DeleteCertificate of {arn}"
+    with answered(doing, {}):
+        try:
+            acm.delete_certificate(CertificateArn=arn)
+        except ClientError as error:
+            if code(error) == "ResourceInUseException":
+                return _in_use(arn, old, [])
+            if code(error) == "ConflictException":
+                raise ConcurrentChange(f"{meaning(error, doing)}; it is tried again") from error
+            if code(error) != _GONE:
+                raise
+    return ""
+
+
+def _in_use(arn: str, old: Superseded, users: Sequence[str]) -> str:
+    named = ", ".join(each[:200] for each in users[:5]) or "something that ACM does not name"
+    more = f" and {len(users) - 5} more" if len(users) > 5 else ""
+    return f"{arn}, a copy of {old.bundle.reference}, is in use by {named}{more}: let that refer to a newer certificate"
+
+
+def _unmarked(arn: str, old: Superseded) -> str:
+    return (
+        f"{arn} is a copy of {old.bundle.reference}, and its tag {MANAGED_TAG} is not {old.bundle.managed}: it is not "
+        "deleted. Delete it, or set the tag"
+    )
+
+
+def _renewed(arn: str, old: Superseded) -> str:
+    return (
+        f"{arn}, which ACM issued as {old.bundle.reference}, has another certificate by now, as ACM renews by itself: "
+        "it is not deleted. Delete it when nothing uses it"
+    )

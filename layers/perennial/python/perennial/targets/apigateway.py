@@ -44,6 +44,7 @@ KEYS = acm_copy.KEYS
 EDGE_KEYS = ("EC-256", "RSA-2048", "RSA-3072", "RSA-4096")  # an edge-optimized endpoint is a distribution of CloudFront
 LOOKS = ("apigateway:GET", *acm_copy.LOOKS)
 CHANGES = ("apigateway:PATCH", "cloudfront:UpdateDistribution", *acm_copy.CHANGES)  # of CloudFront: edge-optimized ones
+RETIRES = acm_copy.RETIRES
 MAX_CHAIN = acm_copy.MAX_CHAIN
 DEADLINE = 4_500  # the guide has up to 60 minutes for an update
 HANDSHAKES = True

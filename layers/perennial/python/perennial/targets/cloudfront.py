@@ -48,6 +48,7 @@ LOOKS = (
     *acm_copy.LOOKS,
 )
 CHANGES = ("cloudfront:UpdateDistribution", *acm_copy.CHANGES)
+RETIRES = acm_copy.RETIRES
 MAX_CHAIN = acm_copy.MAX_CHAIN
 DEADLINE = 1_800
 HANDSHAKES = True

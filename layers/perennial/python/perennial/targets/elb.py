@@ -51,6 +51,7 @@ CHANGES = (
     *iam_copy.CHANGES,
     "elasticloadbalancing:SetLoadBalancerListenerSSLCertificate",
 )
+RETIRES = (*acm_copy.RETIRES, *iam_copy.RETIRES, *LOOKS)  # whether a copy in IAM serves is looked at
 MAX_CHAIN = acm_copy.MAX_CHAIN
 DEADLINE = USUAL_DEADLINE
 HANDSHAKES = True

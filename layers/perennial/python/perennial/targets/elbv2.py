@@ -57,6 +57,7 @@ CHANGES = (
     "elasticloadbalancing:ModifyListener",
     "elasticloadbalancing:RemoveListenerCertificates",
 )
+RETIRES = acm_copy.RETIRES
 MAX_CHAIN = acm_copy.MAX_CHAIN
 DEADLINE = USUAL_DEADLINE
 HANDSHAKES = True

@@ -7,7 +7,8 @@ that it is deleted again and what was found is the newest. IAM refuses to delete
 uses: then restoring fails and says so.
 
 What refers to a server certificate is the business of its owner (or of a target of kind `elb` with `store = "iam"`).
-Nothing serves TLS here: the proof is that IAM shows the certificate. Earlier ones are left: someone may refer to them.
+Nothing serves TLS here: the proof is that IAM shows the certificate. Earlier ones are left, as someone may refer to
+them; those that Perennial uploaded are deleted when their versions are retired, after the grace period.
 
 Sources: IAM API Reference (ListServerCertificates, UploadServerCertificate, DeleteServerCertificate); IAM User Guide,
 "Manage server certificates in IAM".
@@ -46,6 +47,7 @@ FIELDS = (
 KEYS = iam_copy.KEYS
 LOOKS = (*iam_copy.LOOKS, "iam:ListServerCertificates")
 CHANGES = (*iam_copy.CHANGES, "iam:DeleteServerCertificate")
+RETIRES = (*iam_copy.RETIRES, *LOOKS)
 MAX_CHAIN = 10
 DEADLINE = USUAL_DEADLINE
 HANDSHAKES = False

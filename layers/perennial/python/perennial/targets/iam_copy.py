@@ -4,26 +4,31 @@ What was uploaded under a name never changes: a version has a name of its own, m
 its fingerprint, so that an upload that is repeated meets itself. IAM is eventually consistent: what was uploaded may
 not be found for some seconds.
 
-Sources: IAM API Reference (UploadServerCertificate, GetServerCertificate); IAM User Guide, "Manage server certificates
-in IAM", "IAM and AWS STS quotas".
+IAM refuses to delete what it knows to be in use (DeleteConflict), but Elastic Load Balancing may not tell it: such a
+load balancer may stop to accept traffic. Who deletes asks before where the certificate serves (`retirement`).
+
+Sources: IAM API Reference (UploadServerCertificate, GetServerCertificate, DeleteServerCertificate); IAM User Guide,
+"Manage server certificates in IAM", "IAM and AWS STS quotas".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from perennial.certificate import Certificate, parse
 from perennial.clients import meaning
 from perennial.errors import NotFit, ServiceRefused
-from perennial.issuers.aws_replies import chain, code, refused
+from perennial.issuers.aws_replies import answered, chain, code, refused
 from perennial.targets.acm_copy import MANAGED_TAG, VERSION_TAG
-from perennial.targets.interface import Bundle, Later
+from perennial.targets.interface import Bundle, Later, Superseded
 from perennial.targets.reply_members import inner, text
 
 KEYS = ("EC-256", "EC-384", "RSA-2048", "RSA-3072", "RSA-4096")
 LOOKS = ("iam:GetServerCertificate",)
 CHANGES = ("iam:TagServerCertificate", "iam:UploadServerCertificate")  # an upload with tags needs both
+RETIRES = (*LOOKS, "iam:DeleteServerCertificate", "iam:ListServerCertificates")
 PATH = "/perennial/"
 MAX_NAME = 128  # characters
 MAX_BODY = 16_384  # characters of PEM, of the certificate and of its key
@@ -69,7 +74,7 @@ def known(iam: Any, prefix: str, new: Bundle) -> str | None:
     found = _get(iam, called)
     if found is None:
         return None
-    arn, there = found
+    arn, there, _ = found
     if there.fingerprint != new.fingerprint:
         raise ServiceRefused(f"{arn} is not {new.reference}, whose name it has: rename or delete it")
     return arn
@@ -97,8 +102,8 @@ def unfit(prefix: str, new: Bundle) -> list[str]:
     return [sentence for sentence, is_so in wrong.items() if is_so]
 
 
-def _get(iam: Any, called: str) -> tuple[str, Certificate] | None:
-    """ARN and certificate of a name."""
+def _get(iam: Any, called: str) -> tuple[str, Certificate, Mapping[str, str]] | None:
+    """ARN, certificate and tags of a name."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     doing = f"iam:GetServerCertificate of {called}"
@@ -112,7 +117,8 @@ def _get(iam: Any, called: str) -> tuple[str, Certificate] | None:
         raise meaning(error, doing) from error
     found = inner(answer, "ServerCertificate", doing)
     arn = text(inner(found, "ServerCertificateMetadata", doing), "Arn", doing)
-    return arn, parse(chain(text(found, "CertificateBody", doing), "", doing)[0])
+    tags = {str(each.get("Key")): str(each.get("Value", "")) for each in found.get("Tags", ())}
+    return arn, parse(chain(text(found, "CertificateBody", doing), "", doing)[0]), tags
 
 
 def _uploaded(iam: Any, prefix: str, path: str, new: Bundle) -> str | Later:
@@ -144,3 +150,57 @@ def _request(prefix: str, path: str, new: Bundle) -> dict[str, Any]:
         **({"CertificateChain": new.chain_pem} if new.chain else {}),
         "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
     }
+
+
+# --- retiring ---
+
+
+def retire(client: Any, old: Superseded) -> list[str]:
+    """See `interface.Retirer`. Copies that an interrupted call left are found by their names."""
+    kept = [arn.rsplit("/", 1)[-1] for arn in sorted(old.placed)]
+    told = [_retired(client, each, old) for each in dict.fromkeys([*kept, *_named_so(client, old.bundle)])]
+    return [sentence for sentence in told if sentence]
+
+
+def _named_so(iam: Any, version: Bundle) -> list[str]:
+    """The names that end as a version's does, whatever their prefix and path."""
+    doing, end = "iam:ListServerCertificates", name("", version)
+    with answered(doing, {}):
+        pages = iam.get_paginator("list_server_certificates").paginate(PaginationConfig={"PageSize": 1000})
+        listed = [each for page in pages for each in page.get("ServerCertificateMetadataList", ())]
+    return [found for found in (text(each, "ServerCertificateName", doing) for each in listed) if found.endswith(end)]
+
+
+def _retired(iam: Any, called: str, old: Superseded) -> str:
+    """Delete one copy; why it still stands where it does."""
+    found = _get(iam, called)
+    if found is None:
+        return ""
+    arn, there, tags = found
+    if there.fingerprint != old.bundle.fingerprint or arn in old.spared:
+        return ""
+    if tags.get(MANAGED_TAG) == old.bundle.managed:
+        return _deleted(iam, arn, called, old)
+    return _unmarked(arn, old) if arn in old.placed else ""
+
+
+def _deleted(iam: Any, arn: str, called: str, old: Superseded) -> str:
+    from botocore.exceptions import ClientError
+
+    doing = f"iam:DeleteServerCertificate of {called}"
+    with answered(doing, {}):
+        try:
+            iam.delete_server_certificate(ServerCertificateName=called)
+        except ClientError as error:
+            if code(error) == "DeleteConflict":
+                return f"{arn}, a copy of {old.bundle.reference}, is in use: {meaning(error, doing)}"
+            if code(error) != "NoSuchEntity":
+                raise
+    return ""
+
+
+def _unmarked(arn: str, old: Superseded) -> str:
+    return (
+        f"{arn} is a copy of {old.bundle.reference}, and its tag {MANAGED_TAG} is not {old.bundle.managed}: it is not "
+        "deleted. Delete it, or set the tag"
+    )

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from perennial.certificate import Certificate, pem
 
@@ -188,4 +188,30 @@ class Target(Protocol):
         """Let the place serve what was found; None when AWS has taken it. Where it never ceased to, nothing is changed.
 
         Raises: ChangedMeanwhile where neither what was found nor the new version is there: that stays.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Superseded:
+    """A version of which nothing is to be left, in one store of copies.
+
+    `placed` are the ARNs that were kept for it there. `spared` are ARNs that other versions name too. `ask` is the id
+    with which it was asked for.
+    """
+
+    bundle: Bundle
+    ask: str = ""
+    placed: frozenset[str] = frozenset()
+    spared: frozenset[str] = frozenset()
+
+
+class Retirer(Protocol):
+    """A store of copies (`acm_copy`, `iam_copy`) that removes those of a version."""
+
+    def retire(self, client: Any, old: Superseded) -> list[str]:
+        """Delete the copies of a version in the account and region of a client of the store. Returns why one of them
+        still stands, a sentence each; [] when none does. What is not there any more counts as deleted.
+
+        Only what has the version's fingerprint and its managed certificate's tag is deleted, and nothing that is in
+        use. Raises: PerennialError, as `Target`.
         """

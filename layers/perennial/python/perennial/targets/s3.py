@@ -31,7 +31,19 @@ from perennial.errors import (
 from perennial.issuers.aws_replies import answered, code
 from perennial.targets.interface import DEADLINE, Bundle, Field, Found, Keep, Later, Reach, TargetSettings
 
-__all__ = ["CHANGES", "DEADLINE", "FIELDS", "HANDSHAKES", "KEYS", "LOOKS", "MAX_CHAIN", "TITLE", "S3Object", "target"]
+__all__ = [
+    "CHANGES",
+    "DEADLINE",
+    "FIELDS",
+    "HANDSHAKES",
+    "KEYS",
+    "LOOKS",
+    "MAX_CHAIN",
+    "RETIRES",
+    "TITLE",
+    "S3Object",
+    "target",
+]
 
 TITLE = "S3 object"
 FIELDS = (
@@ -54,6 +66,7 @@ LOOKS = (
     "kms:Decrypt",
 )
 CHANGES = ("s3:DeleteObject", "s3:PutObject", "s3:PutObjectTagging", "kms:GenerateDataKey")
+RETIRES: tuple[str, ...] = ()
 MAX_CHAIN = 10
 HANDSHAKES = False
 MAX_READ = 1_048_576  # bytes: no file of certificates is larger

@@ -32,7 +32,19 @@ from perennial.key_formats import Material
 from perennial.profiles import KEYS
 from perennial.targets.interface import DEADLINE, Bundle, Field, Found, Keep, Later, Reach, TargetSettings
 
-__all__ = ["CHANGES", "DEADLINE", "FIELDS", "HANDSHAKES", "KEYS", "LOOKS", "MAX_CHAIN", "TITLE", "Secret", "target"]
+__all__ = [
+    "CHANGES",
+    "DEADLINE",
+    "FIELDS",
+    "HANDSHAKES",
+    "KEYS",
+    "LOOKS",
+    "MAX_CHAIN",
+    "RETIRES",
+    "TITLE",
+    "Secret",
+    "target",
+]
 
 TITLE = "Secrets Manager secret"
 _NAME = r"[A-Za-z0-9_.$-]{1,100}"
@@ -62,6 +74,7 @@ FIELDS = (
 )
 LOOKS = ("secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "kms:Decrypt")
 CHANGES = ("secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage", "kms:GenerateDataKey")
+RETIRES: tuple[str, ...] = ()
 MAX_CHAIN = 10
 HANDSHAKES = False
 MAX_BYTES = 65_536  # of a version's value

@@ -25,7 +25,19 @@ from perennial.errors import ChangedMeanwhile, NotFit, NotFound, Throttled
 from perennial.issuers.aws_replies import answered, code
 from perennial.targets.interface import DEADLINE, Bundle, Field, Found, Keep, Later, Reach, TargetSettings
 
-__all__ = ["CHANGES", "DEADLINE", "FIELDS", "HANDSHAKES", "KEYS", "LOOKS", "MAX_CHAIN", "TITLE", "Parameter", "target"]
+__all__ = [
+    "CHANGES",
+    "DEADLINE",
+    "FIELDS",
+    "HANDSHAKES",
+    "KEYS",
+    "LOOKS",
+    "MAX_CHAIN",
+    "RETIRES",
+    "TITLE",
+    "Parameter",
+    "target",
+]
 
 TITLE = "Parameter Store parameter"
 FIELDS = (
@@ -40,6 +52,7 @@ FIELDS = (
 KEYS = ()
 LOOKS = ("ssm:GetParameter", "ssm:GetParameterHistory", "kms:Decrypt")
 CHANGES = ("ssm:PutParameter", "kms:Encrypt", "kms:GenerateDataKey")
+RETIRES: tuple[str, ...] = ()
 MAX_CHAIN = 10
 HANDSHAKES = False
 SIZES = {"Standard": 4_096, "Advanced": 8_192, "Intelligent-Tiering": 8_192}  # bytes of a value

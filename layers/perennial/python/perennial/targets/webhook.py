@@ -62,6 +62,7 @@ FIELDS = (
 )
 LOOKS: tuple[str, ...] = ()  # nothing in the target's account: the table and the secrets are the hub's
 CHANGES: tuple[str, ...] = ()
+RETIRES: tuple[str, ...] = ()
 MAX_CHAIN = 10
 DEADLINE = 1_800
 HANDSHAKES = True

@@ -1,0 +1,41 @@
+"""Someone answers an alert: it is not repeated any more, until it becomes worse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from perennial.alert_message import MAX_NAME, clean
+from perennial.clients import meant
+from perennial.errors import ConcurrentChange, InvalidInput
+from perennial.inventory.records import ManagedRecord
+
+if TYPE_CHECKING:
+    from perennial.inventory.store import Inventory
+
+TRIES = 5
+
+
+@meant("acknowledging an alert")
+def acknowledge(inventory: Inventory, name: str, by: str) -> ManagedRecord:
+    """Stop the repetition of the level that was told last. Returns the record as it is now.
+
+    Raises: NotFound; InvalidInput where nobody was told of anything, or `by` names nobody; ConcurrentChange when others
+    change the certificate all the time.
+    """
+    who = clean(by, MAX_NAME)
+    if not who:
+        raise InvalidInput("name who acknowledges: --by NAME")
+    for _ in range(TRIES - 1):
+        try:
+            return _acknowledged(inventory, name, who)
+        except ConcurrentChange:
+            continue
+    return _acknowledged(inventory, name, who)
+
+
+def _acknowledged(inventory: Inventory, name: str, by: str) -> ManagedRecord:
+    record = inventory.managed_certificate(name)
+    if record.told is None:
+        raise InvalidInput(f"{name} is not on the ladder: nobody was told that its renewal fails or is late")
+    return inventory.save_managed(replace(record, told=replace(record.told, acknowledged_by=by)))

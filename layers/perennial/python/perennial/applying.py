@@ -1,0 +1,218 @@
+"""Applying declarations: what is declared becomes what the lifecycle keeps.
+
+First everything that would be written is judged, and every problem told at once; nothing is written when there is one.
+Then each managed certificate is written by itself, in one write: whoever applies the same declarations again after an
+interruption finishes it, and whoever applies them twice writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from perennial import lifecycle_rules
+from perennial.clients import meant
+from perennial.declaration import Places, raise_all
+from perennial.declared_changes import Change, ChangeKind, changes
+from perennial.errors import ConcurrentChange
+from perennial.inventory.records import ManagedRecord, ManagedState, Serving, VersionState
+from perennial.managed_certificate import ManagedCertificate, targets_digest
+
+if TYPE_CHECKING:
+    from perennial.certificate import Certificate
+    from perennial.deployment import Deployment
+
+__all__ = ["Change", "ChangeKind", "apply", "changes", "planned"]
+
+TRIES = 5  # of a write that meets a step of the lifecycle
+MAX_VERSIONS = 10_000  # of one managed certificate that are retired
+WRITTEN = (ChangeKind.ADDED, ChangeKind.CHANGED)
+
+
+@meant("judging declarations")
+def planned(
+    deployment: Deployment,
+    declared: Sequence[ManagedCertificate],
+    now: datetime,
+    places: Places | None = None,
+    *,
+    prune: bool = False,
+) -> tuple[Change, ...]:
+    """What applying would do; nothing is written.
+
+    Raises: InvalidInput with every problem of what would be added or changed, behind its place where `places` knows it.
+    """
+    from perennial.declaration_judgement import Judge, conflicts
+
+    found = changes(declared, tuple(deployment.inventory.declared()))
+    judge = Judge(deployment, now)
+    problems = [told for each in _written(found) for told in judge.problems(each)]
+    if _written(found):
+        gone = [each.record.declared for each in found if each.kind is ChangeKind.REMOVED and each.record]
+        problems += conflicts(
+            (*(() if prune else gone), *declared), deployment.account, deployment.clients.region or ""
+        )
+    raise_all(map((places or Places()).told, problems))
+    return found
+
+
+def _written(found: Sequence[Change]) -> list[ManagedCertificate]:
+    return [each.declared for each in found if each.kind in WRITTEN and each.declared]
+
+
+@meant("applying declarations")
+def apply(
+    deployment: Deployment,
+    declared: Sequence[ManagedCertificate],
+    *,
+    prune: bool,
+    asked_by: str,
+    now: datetime,
+    places: Places | None = None,
+    watch: Callable[[Change], None] = lambda change: None,
+) -> tuple[Change, ...]:
+    """Keep what is declared, each due at once. With `prune`, what is no longer declared is retired after its grace
+    period; without, it stays as it is. `watch` is called with each change that is done.
+
+    Raises: InvalidInput with every problem, and nothing is written then; ConcurrentChange where something else changes
+    a managed certificate again and again.
+    """
+    found = planned(deployment, declared, now, places, prune=prune)
+    for each in found:
+        if each.kind in WRITTEN and each.declared:
+            _declare(deployment, each.declared, each.record, asked_by, now)
+        elif each.kind is ChangeKind.REMOVED and prune:
+            _remove(deployment, each.record, asked_by, now)
+        watch(each)
+    return found
+
+
+# --- added and changed ---
+
+
+def _declare(
+    deployment: Deployment, declared: ManagedCertificate, record: ManagedRecord | None, asked_by: str, now: datetime
+) -> None:
+    def made(known: ManagedRecord | None) -> ManagedRecord | None:
+        if known and known.removed_at is None and known.declared == declared:
+            return None
+        adopted = _adopted(deployment, declared, known, now)
+        return _record(deployment, declared, known, asked_by, now, adopted)
+
+    _write(deployment, declared.name, record, made)
+
+
+def _write(
+    deployment: Deployment,
+    name: str,
+    record: ManagedRecord | None,
+    made: Callable[[ManagedRecord | None], ManagedRecord | None],
+) -> None:
+    """Write what is made of a record, of the one that is there now where it was changed meanwhile; nothing for None."""
+    for left in reversed(range(TRIES)):
+        wanted = made(record)
+        if wanted is None:
+            return
+        try:
+            deployment.inventory.save_managed(wanted)
+        except ConcurrentChange:
+            if not left:
+                raise
+            record = deployment.inventory.find_managed(name)
+        else:
+            return
+
+
+def _record(
+    deployment: Deployment,
+    declared: ManagedCertificate,
+    known: ManagedRecord | None,
+    asked_by: str,
+    now: datetime,
+    adopted: Serving | None,
+) -> ManagedRecord:
+    """The record of a declaration, due at once. What failed before is tried at once, and still known as failed."""
+    if known is None:
+        known = ManagedRecord(declared=declared, state=ManagedState.REQUESTED, declared_at=now, declared_by=asked_by)
+    elif known.removed_at:
+        known = _back(deployment, known)
+    return replace(
+        known,
+        declared=declared,
+        declared_at=now,
+        declared_by=asked_by,
+        due_at=now,
+        attempts=0,
+        serving=adopted or known.serving,
+    )
+
+
+def _back(deployment: Deployment, known: ManagedRecord) -> ManagedRecord:
+    """One that was removed and is declared again: what serves is kept, unless it was retired already; then the next
+    version is requested at once."""
+    serving = known.serving
+    if serving and serving.number:
+        version = deployment.inventory.version(f"{known.name}/{serving.number}")
+        serving = None if version.state is VersionState.RETIRED else serving
+    kept = serving.number if serving else None
+    retiring = tuple(each for each in known.retiring if each[0] != kept)
+    state = ManagedState.SERVING if serving else ManagedState.REQUESTED
+    return replace(known, removed_at=None, retiring=retiring, serving=serving, state=state)
+
+
+def _adopted(
+    deployment: Deployment, declared: ManagedCertificate, known: ManagedRecord | None, now: datetime
+) -> Serving | None:
+    """The certificate that a declaration adopts as the one that serves, until a version of its own does; None where
+    none is adopted, or it is adopted already."""
+    serving = known.serving if known else None
+    if not declared.adopts or (serving and (serving.number or serving.fingerprint == declared.adopts)):
+        return None
+    found = deployment.inventory.certificate_and_owner(declared.adopts)
+    return _serving(declared, found[0], now) if found else None
+
+
+def _serving(declared: ManagedCertificate, certificate: Certificate, now: datetime) -> Serving:
+    assert certificate.not_before and certificate.not_after  # as it was judged
+    return Serving(
+        number=0,
+        fingerprint=declared.adopts,
+        issuer="",
+        key=certificate.key or "",
+        signature=certificate.signature_algorithm or "",
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        request=None,
+        targets=targets_digest(declared),
+        since=now,
+    )
+
+
+# --- removed ---
+
+
+def _remove(deployment: Deployment, record: ManagedRecord | None, asked_by: str, now: datetime) -> None:
+    def made(known: ManagedRecord | None) -> ManagedRecord | None:
+        if known is None or known.removed_at:
+            return None
+        return replace(
+            known,
+            removed_at=now,
+            declared_by=asked_by,
+            due_at=now,
+            state=ManagedState.REMOVING,
+            retiring=_retiring(deployment, known, now),
+        )
+
+    if record:
+        _write(deployment, record.name, record, made)
+
+
+def _retiring(deployment: Deployment, record: ManagedRecord, now: datetime) -> tuple[tuple[int, datetime], ...]:
+    """Every version that is not retired yet, with its time: the one that it has already, or after the grace period."""
+    at, known = now + lifecycle_rules.grace(deployment.settings, record.declared), dict(record.retiring)
+    versions = deployment.inventory.versions(record.name, limit=MAX_VERSIONS)
+    numbers = sorted(each.number for each in versions if each.state is not VersionState.RETIRED)
+    return tuple((number, min(at, known.get(number, at))) for number in numbers)

@@ -1,0 +1,68 @@
+"""Issuers' budgets: how many certificates may be requested in a time, and at which times a request may be planned.
+
+A budget is cut into slots. A request takes a place in one slot of every budget that concerns it (`Budget`), ahead of
+time: of the issuer's orders, of its certificates for one domain and week, of the imports into ACM of one account. So a
+fleet whose certificates were issued on one day spreads over time, and a backlog after an outage is no storm. Pure: who
+keeps the counters is told which slots to try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+MINUTE = timedelta(minutes=1)
+EARLIER = 6  # slots that are tried in the span before a request is due
+LATER = 56  # times that are tried after it, ever further away: by a minute, then by a quarter more each time
+GROWTH = 1.25
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """`most` requests in each `period`, as slots of at least a minute, each with a whole number of places."""
+
+    key: str  # unique: what counts together
+    most: int
+    period: timedelta
+
+    @property
+    def length(self) -> timedelta:
+        """Of one slot: a minute, or so long that one place fits."""
+        return max(MINUTE, self.period / self.most)
+
+    @property
+    def capacity(self) -> int:
+        """Places in one slot."""
+        return max(1, int(self.most * (self.length / self.period)))
+
+    def slot(self, moment: datetime) -> datetime:
+        """The beginning of the slot in which a moment lies."""
+        return EPOCH + ((moment - EPOCH) // self.length) * self.length
+
+
+def candidates(draw: float, first: datetime, last: datetime, limit: datetime | None = None) -> Iterator[datetime]:
+    """The times at which a request may be planned, one to be tried after the other, none after `limit`: some spread
+    between `first` and `last`, beginning where `draw` (from 0 to 1) says; then from `last` on, ever further away, up to
+    half a year.
+
+    Where many come at once, as after an outage, each tries other times than the others do. At the end comes a time for
+    which nothing is reserved: a CA that refuses it says when to come again.
+    """
+    span, end = max(last - first, timedelta(0)), max(first, last)
+    spread = [first + span * ((draw + number / EARLIER) % 1.0) for number in range(EARLIER)] if span else [end]
+    later = [end + MINUTE * GROWTH**number * _fraction(draw, number) for number in range(LATER)]
+    yield from (each for each in (*spread, *later) if limit is None or each <= limit)
+
+
+def last_resort(draw: float, first: datetime, last: datetime, limit: datetime | None = None) -> datetime:
+    """The time of a request for which no slot was free."""
+    begin = max(first, last)
+    end = begin + MINUTE * GROWTH**LATER if limit is None else max(limit, begin)
+    return begin + (end - begin) * draw
+
+
+def _fraction(draw: float, number: int) -> float:
+    """Evenly spread numbers from 0 to 1, others for each draw (the additive recurrence of the golden ratio)."""
+    return (draw + number * 0.618_033_988_7) % 1.0

@@ -1,0 +1,58 @@
+"""Someone wants a managed certificate to be renewed now, or its failed renewal to be tried again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from perennial.clients import meant
+from perennial.errors import ConcurrentChange, InvalidInput
+from perennial.inventory.records import ManagedRecord, RolloutRecord, VersionRecord
+
+if TYPE_CHECKING:
+    from perennial.deployment import Deployment
+
+TRIES = 5
+
+
+@meant("asking for a renewal")
+def force(deployment: Deployment, name: str, by: str, now: datetime, *, urgent: bool) -> ManagedRecord:
+    """Renew, whatever the time says. `urgent`: no window is waited for, and no pause after a failure: a version or a
+    rollout that waits goes on at once.
+
+    Raises: NotFound; InvalidInput where it is being removed; ConcurrentChange when others change it all the time.
+    """
+    for _ in range(TRIES - 1):
+        try:
+            return _forced(deployment, name, by, now, urgent)
+        except ConcurrentChange:
+            continue
+    return _forced(deployment, name, by, now, urgent)
+
+
+def _forced(deployment: Deployment, name: str, by: str, now: datetime, urgent: bool) -> ManagedRecord:
+    inventory = deployment.inventory
+    record = inventory.managed_certificate(name)
+    if record.removed_at:
+        raise InvalidInput(f"{name} is no longer declared; declare it in certificates.yaml and apply that")
+    if urgent:
+        _go_on(deployment, name, now)
+    forced = replace(record, forced_at=now, forced_by=by, urgent=urgent or record.urgent, due_at=now)
+    return inventory.save_managed(forced)
+
+
+def _go_on(deployment: Deployment, name: str, now: datetime) -> None:
+    """A version or a rollout that waits for a later time goes on now."""
+    inventory = deployment.inventory
+    for version in inventory.versions(name, limit=1):
+        if _waits(version, now):
+            inventory.save_version(version, now)
+    for rollout in inventory.rollouts(name, limit=1):
+        if _waits(rollout, now):
+            inventory.save_rollout(rollout, now)
+
+
+def _waits(work: VersionRecord | RolloutRecord, now: datetime) -> bool:
+    later = work.due_at is not None and work.due_at > now
+    return later and not work.state.ended and bool(work.attempts and work.message)

@@ -1,0 +1,117 @@
+"""Reserving the time of a request in the budgets that concern it, ahead of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from perennial import budget, renewal, windows
+from perennial.budget import Budget
+from perennial.lifecycle import Decision, Situation
+
+if TYPE_CHECKING:
+    from perennial.deployment import Deployment
+    from perennial.managed_certificate import ManagedCertificate
+    from perennial.settings import Settings
+
+HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
+IMPORTS = 60  # into ACM of one account and region, in a minute (ACM User Guide, "Quotas": one a second)
+IMPORTING = frozenset({"acm", "apigateway", "cloudfront", "elb", "elbv2"})  # kinds whose targets need a copy in ACM
+
+Take = Callable[[Budget, datetime], bool]
+
+
+def reserved(deployment: Deployment, known: Situation, decision: Decision, now: datetime) -> datetime:
+    """The time of the next request, with a place taken in every budget."""
+    inventory = deployment.inventory
+    wanted = budgets(deployment.settings, known.record.declared, known.rules.issuer, deployment.account)
+    return first_free(
+        known,
+        decision,
+        wanted,
+        take=lambda each, slot: inventory.take_slot(each.key, slot, each.capacity),
+        give_back=lambda each, slot: inventory.give_slot_back(each.key, slot),
+    )
+
+
+def first_free(
+    known: Situation,
+    decision: Decision,
+    wanted: Sequence[Budget],
+    *,
+    take: Take,
+    give_back: Callable[[Budget, datetime], object],
+) -> datetime:
+    """The first of the times to be tried at which every budget has a place, which is taken."""
+    first, last = decision.first, decision.last
+    assert first is not None
+    assert last is not None
+    number = known.record.serving.number if known.record.serving else 0
+    draw = renewal.draw(known.record.name, number, f"{decision.purpose}#{known.record.attempts}")
+    limit = _limit(known, first)
+    for moment in budget.candidates(draw, first, last, limit):
+        at = _opened(known, moment, draw)
+        if _taken(wanted, at, take, give_back):
+            return at
+    return _opened(known, budget.last_resort(draw, first, last, limit), draw)
+
+
+def _limit(known: Situation, first: datetime) -> datetime | None:
+    """Until when a request is to be planned: before it is late, and then within a quarter of what is left."""
+    serving = known.record.serving
+    if serving is None:
+        return None
+    late = renewal.late_at(serving)
+    return late if late > first else first + max(serving.not_after - first, HOUR) / 4
+
+
+def _taken(wanted: Sequence[Budget], at: datetime, take: Take, give_back: Callable[[Budget, datetime], object]) -> bool:
+    """Take a place of each, or of none."""
+    taken: list[Budget] = []
+    for each in wanted:
+        if not take(each, each.slot(at)):
+            for other in taken:
+                give_back(other, other.slot(at))
+            return False
+        taken.append(each)
+    return True
+
+
+def _opened(known: Situation, moment: datetime, draw: float) -> datetime:
+    """A time in a window, where there is one before it is late: not its first minute, where all others would be."""
+    serving, calendar = known.record.serving, known.calendar
+    if serving is None or known.record.urgent or not calendar.windows:
+        return moment
+    late = renewal.late_at(serving)
+    begin = windows.next_open(calendar, moment, late) if moment < late else None
+    if begin is None or begin == moment:
+        return moment
+    longest = timedelta(minutes=max(each.minutes for each in calendar.windows))
+    within = (begin + longest * draw / part for part in (1, 2, 4, 8))
+    return next((each for each in within if each < late and windows.open_at(calendar, each)), begin)
+
+
+def budgets(settings: Settings, declared: ManagedCertificate, issuer: str, account: str) -> list[Budget]:
+    """Every budget that a request of a certificate takes from."""
+    found = settings.issuers.get(issuer)
+    if found is None:
+        return list(_imports(declared, account))
+    wanted = [Budget(key=f"orders/{issuer}", most=found.orders_per_hour, period=HOUR)]
+    if found.certificates_per_domain_and_week:
+        for domain in sorted({_domain(each) for each in declared.request.names}):
+            most = found.certificates_per_domain_and_week
+            wanted.append(Budget(key=f"domain/{issuer}/{domain}", most=most, period=WEEK))
+    return [*wanted, *_imports(declared, account)]
+
+
+def _domain(name: str) -> str:
+    """The last two labels. CAs count by registered domain (public suffix and one label): under a suffix of two labels
+    this is more cautious than they are."""
+    return ".".join(name.removeprefix("*.").split(".")[-2:])
+
+
+def _imports(declared: ManagedCertificate, account: str) -> Iterator[Budget]:
+    places = {(each.account or account, each.region) for each in declared.targets if each.kind in IMPORTING}
+    for owner, region in sorted(places):
+        yield Budget(key=f"imports/{owner}/{region}", most=IMPORTS, period=budget.MINUTE)
