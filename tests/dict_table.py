@@ -146,30 +146,45 @@ class DictTable:
         return {"Responses": found, "UnprocessedKeys": {}}
 
     def _Query(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
         index = request.get("IndexName", "")
         partition, sort, projected = INDEXES[index] if index else ("pk", "sk", None)
-        held = self._partition(index, partition, request["KeyConditionExpression"], names, values)
-        wanted = _parsed(request["KeyConditionExpression"])
+        value, fits = _sought(request, partition, sort)
+        held = self._partition(index, partition, value)
         found = sorted(
-            ((each[sort]["S"], key, each) for key, each in held.items() if sort in each and wanted(each, names, values)),
+            ((each[sort]["S"], key, each) for key, each in held.items() if sort in each and fits(each[sort]["S"])),
             key=lambda each: each[:2],
             reverse=not request.get("ScanIndexForward", True),
         )
         told = (*_KEYS, partition, sort, *(projected or ())) if index else None
         return _page([each for *_, each in found], told, request)
 
-    def _partition(
-        self, index: str, attribute: str, expression: str, names: Values, values: Values
-    ) -> Mapping[Key, Item]:
-        """The items of the partition that a query names, which comes first in its expression."""
-        asked = re.search(r"(#\w+) = (:\w+)", expression)
-        assert asked, f"{expression} names no partition"
-        assert names[asked[1]] == attribute, f"{expression} begins with another attribute"
-        value = values[asked[2]]["S"]
+    def _partition(self, index: str, attribute: str, value: str) -> Mapping[Key, Item]:
         if index and self._stale is not None:
             return {key: each for key, each in self._stale.items() if each.get(attribute) == {"S": value}}
         return self._partitions.get((attribute, value), {})
+
+
+_SOUGHT = re.compile(  # a partition, and mostly a range of sort keys
+    r"\(?(#\w+) = (:\w+)(?: AND (?:(#\w+) (=|<) (:\w+)|(begins_with) \((#\w+), (:\w+)\)))?\)?"
+)
+_RANGES: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
+    "=": lambda wanted: lambda found: found == wanted,
+    "<": lambda wanted: lambda found: found < wanted,
+    "begins_with": lambda wanted: lambda found: found.startswith(wanted),
+}
+
+
+def _sought(request: Mapping[str, Any], partition: str, sort: str) -> tuple[str, Callable[[str], bool]]:
+    """The partition that a query names, and which sort keys fit."""
+    names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+    asked = _SOUGHT.fullmatch(request["KeyConditionExpression"])
+    assert asked, f"{request['KeyConditionExpression']} is not known here"
+    assert names[asked[1]] == partition
+    how, name, value = asked[4] or asked[6], asked[3] or asked[7], asked[5] or asked[8]
+    if how is None:
+        return values[asked[2]]["S"], lambda found: True
+    assert names[name] == sort
+    return values[asked[2]]["S"], _RANGES[how](values[value]["S"])
 
 
 _KEYS = ("pk", "sk")

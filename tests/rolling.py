@@ -127,6 +127,7 @@ class ScriptedKind:
     """The kind `scripted`, whose targets are found by their name."""
 
     TITLE, FIELDS, KEYS, LOOKS, CHANGES = "a scripted place", (), ("EC-256",), ("a:Look",), ("a:Change",)
+    RETIRES: tuple[str, ...] = ()
     MAX_CHAIN, DEADLINE, HANDSHAKES = 5, 300, True
 
     def __init__(self, places: dict[str, Place]) -> None:

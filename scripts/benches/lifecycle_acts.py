@@ -8,10 +8,13 @@ and the certificates themselves are left out, and so is telling people.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from benches.lifecycle_fleet import Kept
+from benches.lifecycle_records import changed
+from benches.lifecycle_work import World
 from perennial import lifecycle, planning, renewal
 from perennial.dispatch import LEASE
 from perennial.errors import PerennialError
@@ -22,9 +25,6 @@ from perennial.lifecycle import Step as Next
 from perennial.lifecycle_rules import GRACE
 from perennial.lifecycle_step import ACTS, ASK_AGAIN, LATEST, RETIRE_AGAIN, SOONEST, advised
 from perennial.managed_certificate import targets_digest
-
-from benches.lifecycle_fleet import Kept
-from benches.lifecycle_work import World
 
 REST, ENDED, WAIT, ISSUE, DEPLOY, RETIRE = "rest", "ended", "wait", "issue", "deploy", "retire"
 
@@ -72,13 +72,13 @@ def _gathered(kept: Kept, now: datetime) -> Situation:
         advises=bool(serving and serving.number and kept.authority.kind == "acme"),
     )
     record = lifecycle.noted(known, now)
-    return known if record is known.record else replace(known, record=record)
+    return known if record is known.record else changed(known, record=record)
 
 
 def _save(
     world: World, kept: Kept, record: ManagedRecord, decision: Decision, due: datetime | None, **changes: Any
 ) -> None:
-    changed = replace(
+    saved = changed(
         record,
         state=decision.state,
         step=decision.step,
@@ -88,7 +88,7 @@ def _save(
         revision=record.revision + 1,
         **changes,
     )
-    world.inventory.save_managed(kept, changed)
+    world.inventory.save_managed(kept, saved)
 
 
 def _rest(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> Done:
@@ -97,7 +97,9 @@ def _rest(world: World, kept: Kept, known: Situation, decision: Decision, now: d
 
 
 def _plan(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> None:
-    at = planning.reserved(world, known, decision, now)  # type: ignore[arg-type]
+    at, version = planning.reserved(world, known, decision, now), known.version  # type: ignore[arg-type]
+    if version and not version.state.ended:
+        world.inventory.save_version(version, at)
     _save(world, kept, known.record, decision, now + LEASE, planned_at=at, planned_for=decision.purpose)
 
 
@@ -216,7 +218,7 @@ def _ask(world: World, kept: Kept, known: Situation, decision: Decision, now: da
         window = world.issuer(kept).renewal_window(record.name, serving, now)
     except PerennialError:
         later = now + ASK_AGAIN if renewal.lifetime(serving) > ASK_AGAIN * 4 else now + renewal.lifetime(serving) / 24
-        advice, ask_at = (replace(record.advice, failed=True, ask_at=later) if record.advice else None), later
+        advice, ask_at = (changed(record.advice, failed=True, ask_at=later) if record.advice else None), later
     else:
         if window is None:
             advice, ask_at = None, now + max(ASK_AGAIN, renewal.lifetime(serving) / renewal.QUESTIONS)
@@ -231,10 +233,8 @@ def _ask(world: World, kept: Kept, known: Situation, decision: Decision, now: da
 
 
 def _retire(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> Done:
-    later = tuple(
-        (number, now + RETIRE_AGAIN if number == decision.version else at) for number, at in known.record.retiring
-    )
-    _save(world, kept, known.record, decision, now + LEASE, retiring=later)
+    later = {**dict(known.record.retiring), decision.version: now + RETIRE_AGAIN}
+    _save(world, kept, known.record, decision, now + LEASE, retiring=tuple(sorted(later.items())))
     return Done(RETIRE, number=decision.version)
 
 

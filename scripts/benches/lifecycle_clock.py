@@ -1,8 +1,8 @@
 """The clock of the simulation: the tick of each minute, the leases, and the executions of Renewal.
 
-Only what is due is looked at. An execution runs on within the minute in which it began; what it does later waits for its
-time. The tick sometimes runs twice, and sometimes not for a while; an execution sometimes dies, and is found again when
-its lease ends; a step sometimes runs again, as its reply was lost.
+Only what is due is looked at. An execution runs on within the minute in which it began; what it does later waits for
+its time. The tick sometimes runs twice, and sometimes not for a while. An execution sometimes dies, and is found again
+when its lease ends; a step sometimes runs again, as its reply was lost.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 
-from perennial.dispatch import AT_ONCE, LEASE
-from perennial.inventory.indexes import SHARDS
-from perennial.inventory.records import Serving
-
 from benches import lifecycle_acts, lifecycle_work
 from benches.lifecycle_acts import DEPLOY, ENDED, ISSUE, REST, RETIRE, WAIT, Told
 from benches.lifecycle_fleet import START, Kept
-from benches.lifecycle_table import SWEPT, Table
+from benches.lifecycle_table import SWEPT
 from benches.lifecycle_work import World
+from perennial.dispatch import AT_ONCE, LEASE
+from perennial.inventory.indexes import SHARDS
+from perennial.inventory.records import Serving
 
 MINUTE = timedelta(minutes=1)
 TWICE = 0.02  # of the ticks
@@ -148,6 +147,3 @@ def _stops(days: int, random: Random) -> frozenset[int]:
 def named(kept: Iterable[Kept]) -> dict[str, Kept]:
     """By name."""
     return {each.record.name: each for each in kept}
-
-
-__all__ = ["Clock", "Table", "named"]

@@ -1,7 +1,8 @@
 """The fleet of the simulation: which issuers there are, what they allow, and which certificates are managed.
 
-The counts are shares of the whole. An operator gives each issuer a budget of 2.5 times what the fleet needs of it, below
-what the issuer allows. Most certificates are adopted at the start, at any age; some are declared anew, many at once.
+The counts are shares of the whole. An operator gives each issuer a budget of 2.5 times what the fleet needs of it,
+below what the issuer allows. Most certificates are adopted at the start, at any age; some are declared anew, many at
+once.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from math import ceil
 from random import Random
 from typing import TYPE_CHECKING
@@ -64,10 +66,10 @@ class Authority:
 
 
 AUTHORITIES = (
-    Authority(name="public", kind="acme", shares={LONG: 0.03, SHORT: 0.003}, seconds=(25, 90), windows=True),
-    Authority(name="second", kind="acme", shares={LONG: 0.017}, seconds=(25, 120)),
-    Authority(name="amazon", kind="acm", shares={LONG: 0.40}, seconds=(60, 600)),
-    Authority(name="private", kind="acm_pca", shares={LONG: 0.54, SHORT: 0.01}, seconds=(5, 15)),
+    Authority(name="public", kind="acme", shares={LONG: 0.02, SHORT: 0.002}, seconds=(25, 90), windows=True),
+    Authority(name="second", kind="acme", shares={LONG: 0.01}, seconds=(25, 120)),
+    Authority(name="amazon", kind="acm", shares={LONG: 0.42}, seconds=(60, 600)),
+    Authority(name="private", kind="acm_pca", shares={LONG: 0.538, SHORT: 0.01}, seconds=(5, 15)),
 )
 SHARDS = (("private",), ("public", "second", "amazon"))  # what one process simulates
 
@@ -113,8 +115,11 @@ def _issuer(authority: Authority, size: int) -> Issuer:
         return AcmeIssuer(name=name, directory=f"https://{name}.example.com/directory", orders_per_hour=orders)
     if authority.kind == "acm":
         return AcmIssuer(name=name, orders_per_hour=orders)
-    return PcaIssuer(name=name, authority=f"arn:aws:acm-pca:eu-west-1:111122223333:certificate-authority/{name}",
-                     orders_per_hour=orders)
+    return PcaIssuer(
+        name=name,
+        authority=f"arn:aws:acm-pca:eu-west-1:111122223333:certificate-authority/{name}",
+        orders_per_hour=orders,
+    )
 
 
 def fleet(size: int, names: tuple[str, ...], random: Random) -> Iterator[Kept]:
@@ -180,7 +185,13 @@ def _environment(days: int, random: Random) -> str:
 def _declared(authority: Authority, days: int, number: int, environment: str) -> ManagedCertificate:
     name = f"{authority.name}-{days}-{number}"
     request = CertificateRequest(
-        names=(f"{number}.group-{days}-{number // DOMAIN[days]}.example",), profile=f"{authority.name}-{days}", owner="team"
+        names=(f"{number}.group-{days}-{number // DOMAIN[days]}.example",),
+        profile=f"{authority.name}-{days}",
+        owner="team",
     )
-    place = TargetSettings(kind="elbv2", name="edge", account=f"{number % ACCOUNTS:012}", region="eu-west-1")
-    return ManagedCertificate(name=name, request=request, targets=(place,), environment=environment)
+    return ManagedCertificate(name=name, request=request, targets=_places(number % ACCOUNTS), environment=environment)
+
+
+@cache
+def _places(account: int) -> tuple[TargetSettings, ...]:
+    return (TargetSettings(kind="elbv2", name="edge", account=f"{account:012}", region="eu-west-1"),)

@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from math import exp, log
 from random import Random
 
+from benches.lifecycle_fleet import START, Authority
 from perennial.errors import PerennialError, RateLimited, Throttled, Unavailable
 from perennial.inventory.records import Serving
-
-from benches.lifecycle_fleet import START, Authority
 
 SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=3)  # outages
 OUTAGES_A_YEAR = 8

@@ -1,6 +1,6 @@
 """Simulates the certificates of some issuers, and prints what is judged as one JSON object.
 
-    python -m benches.lifecycle_process '{"size": 1000, "days": 60, "seed": 1, "names": ["private"], "trace": ""}'
+python -m benches.lifecycle_process '{"size": 1000, "days": 60, "seed": 1, "names": ["private"], "trace": ""}'
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from random import Random
 
-from perennial.inventory.records import Serving
-from perennial.lifecycle import Decision
-
 from benches import lifecycle_fleet, lifecycle_issuers
 from benches.lifecycle_clock import Clock, named
 from benches.lifecycle_fleet import AUTHORITIES, START, Kept
@@ -23,6 +20,8 @@ from benches.lifecycle_issuers import SimulatedIssuer
 from benches.lifecycle_table import Table
 from benches.lifecycle_tally import Tally
 from benches.lifecycle_work import World
+from perennial.inventory.records import Serving
+from perennial.lifecycle import Decision
 
 REVOKES = 0.55  # of the time has passed when the issuer with windows has to revoke
 
@@ -84,7 +83,7 @@ def _ended(clock: Clock, tally: Tally, end: datetime) -> None:
 def main(arguments: Iterable[str]) -> None:
     """What the arguments say."""
     given = json.loads(next(iter(arguments)))
-    gc.disable()  # nothing refers to itself; a fleet is looked through in vain
+    gc.set_threshold(100_000, 50, 100)  # a fleet is looked through in vain; only exceptions refer to themselves
     tally = simulated(given["size"], given["days"], given["seed"], tuple(given["names"]), given["trace"])
     print(json.dumps(tally.document()))
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 
+from benches.lifecycle_fleet import Kept
+from benches.lifecycle_records import changed
 from perennial.inventory.budgets import KEPT
 from perennial.inventory.records import ManagedRecord, RolloutRecord, VersionRecord
-
-from benches.lifecycle_fleet import Kept
 
 SWEPT = timedelta(days=7)
 
@@ -55,13 +54,13 @@ class Table:
         record = kept.record
         if record.due_at != due:
             return None
-        kept.record = replace(record, due_at=until, fence=record.fence + 1, revision=record.revision + 1)
+        kept.record = changed(record, due_at=until, fence=record.fence + 1, revision=record.revision + 1)
         return kept.record.fence
 
     def wake_managed(self, name: str, now: datetime) -> bool:
         self.writes[self.purpose] += 1
         kept = self.kept[name]
-        kept.record = replace(kept.record, due_at=now, revision=kept.record.revision + 1)
+        kept.record = changed(kept.record, due_at=now, revision=kept.record.revision + 1)
         self._due(now, kept)
         return True
 
@@ -85,13 +84,13 @@ class Table:
         if before and before.number != record.number:
             self.together += not before.state.ended
             kept.unretired = (*kept.unretired, before.number)
-        saved = replace(record, due_at=due, revision=record.revision + 1)
+        saved = changed(record, due_at=due, revision=record.revision + 1)
         kept.version = saved
         return saved
 
     def save_rollout(self, record: RolloutRecord, due: datetime | None) -> RolloutRecord:
         self.writes[self.purpose] += 1
-        saved = replace(record, due_at=due, revision=record.revision + 1)
+        saved = changed(record, due_at=due, revision=record.revision + 1)
         self.kept[record.managed].rollout = saved
         return saved
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from perennial import renewal
-from perennial.inventory.records import Serving
-
 from benches.lifecycle_fleet import START, Kept
 from benches.lifecycle_issuers import SimulatedIssuer
+from perennial import renewal
+from perennial.inventory.records import Serving
 
 ENOUGH = timedelta(days=2)  # that the issuer worked between the renewal time and expiry
 MANY = 20  # that are told
@@ -70,7 +69,17 @@ def together(tallies: Sequence[Tally]) -> Tally:
     """Several, as if one process had simulated all. `seconds` are those of the longest."""
     found = Tally(minutes=tallies[0].minutes)
     for each in tallies:
-        for name in ("certificates", "renewals", "expired", "needless", "undue", "together", "refused", "unmet", "told"):
+        for name in (
+            "certificates",
+            "renewals",
+            "expired",
+            "needless",
+            "undue",
+            "together",
+            "refused",
+            "unmet",
+            "told",
+        ):
             setattr(found, name, getattr(found, name) + getattr(each, name))
         for name in ("orders", "reads", "writes"):
             getattr(found, name).update(getattr(each, name))

@@ -7,25 +7,25 @@ run of the workflows reads and writes in the table was measured (`scripts/bench 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
+from benches.lifecycle_fleet import Kept
+from benches.lifecycle_issuers import SimulatedIssuer
+from benches.lifecycle_records import changed
+from benches.lifecycle_table import Table
 from perennial import issuance, rollout_failure
 from perennial.errors import NotFit, NotProven, PerennialError, RateLimited, Throttled, Unavailable, ValidationFailed
 from perennial.inventory.records import RolloutState, VersionRecord, VersionState
 from perennial.settings import Settings
-
-from benches.lifecycle_fleet import Kept
-from benches.lifecycle_issuers import SimulatedIssuer
-from benches.lifecycle_table import Table
 
 RETRIES = 6  # of a step that raises what may pass (`infra.workflow.call`)
 FIRST_RETRY, LONGEST_RETRY = 2.0, 300.0  # seconds; with full jitter
 ISSUANCE = {"acme": (16, 22), "acm_pca": (8, 8), "acm": (8, 8)}  # reads and writes of one that ends well
 ROLLOUT = (16, 8)  # the same, to one target
 RETIRING = (11, 3)  # of `retire`, where a copy in ACM is removed
-ASKED_AGAIN = (2, 1)  # of a step that found its issuer down, or is asked to wait
 REFUSED_FOR_GOOD = 0.003  # of the orders: a name that the CA cannot validate
 NOT_FIT, NOT_PROVEN, POSTPONED = 0.005, 0.005, 0.003  # of the rollouts
 LONGEST_BROKEN = timedelta(hours=12)  # a place
@@ -52,19 +52,16 @@ class World:
 
 def issue(world: World, kept: Kept, now: datetime) -> datetime:
     """Run Issuance for the newest version. Returns when it ended."""
-    version = kept.version
-    assert version is not None
+    kept.version = changed(_newest(kept), message="")  # Prepare
     issuer = world.issuer(kept)
-    if not version.order:
-        now, error = _asked(world, kept, now, issuer.order)
-        if error:
-            return _failed(world, kept, error, now)
-        world.inventory.save_version(replace(_newest(kept), order="order"), now + issuance.SILENCE)
+    if not _newest(kept).order:
+        now, answered = _asked(world, kept, now, issuer.order)
+        if not answered:
+            return now
+        world.inventory.save_version(changed(_newest(kept), order="order"), now + issuance.SILENCE)
     now += timedelta(seconds=world.random.uniform(*kept.authority.seconds))
-    now, error = _asked(world, kept, now, issuer.answer)
-    if error:
-        return _failed(world, kept, error, now)
-    return _issued(world, kept, now)
+    now, answered = _asked(world, kept, now, issuer.answer)
+    return _issued(world, kept, now) if answered else now
 
 
 def _newest(kept: Kept) -> VersionRecord:
@@ -72,47 +69,49 @@ def _newest(kept: Kept) -> VersionRecord:
     return kept.version
 
 
-def _asked(
-    world: World, kept: Kept, now: datetime, ask: Callable[[datetime], None]
-) -> tuple[datetime, PerennialError | None]:
-    """Ask until the issuer answers, as the workflow does: again after the pauses of its state machine, and shortly
-    after `Retry-After`. Returns the last error where it gives up."""
+def _asked(world: World, kept: Kept, now: datetime, ask: Callable[[datetime], None]) -> tuple[datetime, bool]:
+    """Ask until the issuer answers, as the workflow does: again after the pauses of its state machine, or when
+    `Retry-After` says. Returns when, and whether it did; else the version is postponed."""
     retries = 0
     while True:
         try:
             ask(now)
-        except RateLimited as error:
-            seconds = error.retry_after or 60.0
-            if seconds > issuance.IN_WORKFLOW or _newest(kept).attempts >= issuance.PATIENCE:
-                return now, error
-            waiting = replace(_newest(kept), attempts=_newest(kept).attempts + 1)
-            world.inventory.save_version(waiting, now + issuance.SILENCE)
-            now, retries = now + timedelta(seconds=seconds), 0
-        except (Throttled, Unavailable) as error:
-            if retries == RETRIES:
-                return now, error
-            pause = min(FIRST_RETRY * 2**retries, LONGEST_RETRY) * world.random.random()
-            now, retries = now + timedelta(seconds=pause), retries + 1
+        except (RateLimited, Throttled, Unavailable) as error:
+            seconds = _waited(world, kept, error, retries, now)
+            if seconds is None:
+                world.inventory.count(1, 0)  # Clean up
+                return now, False
+            retries = 0 if error.retry_after else retries + 1
+            now += timedelta(seconds=seconds)
         else:
-            return now, None
-        world.inventory.count(*ASKED_AGAIN)
+            return now, True
 
 
-def _failed(world: World, kept: Kept, error: PerennialError, now: datetime) -> datetime:
-    issuance.postpone(world, _newest(kept).reference, error, now)  # type: ignore[arg-type]
-    world.inventory.count(2, 0)  # Give up, and Clean up
-    return now
+def _waited(world: World, kept: Kept, error: PerennialError, retries: int, now: datetime) -> float | None:
+    """Seconds until the next question; None where the version is postponed."""
+    world.inventory.count(2, 0)  # the version, and what it renews
+    deployment: Any = world
+    reference = _newest(kept).reference
+    try:
+        step = issuance._when_asked_to_wait(deployment, reference, error, now)
+    except (Throttled, Unavailable):  # the state machine tries again
+        if retries < RETRIES:
+            return float(min(FIRST_RETRY * 2**retries, LONGEST_RETRY) * world.random.random())
+        world.inventory.count(1, 0)  # Give up
+        step = issuance.postpone(deployment, reference, error, now)
+    return step.seconds if step.next == "wait" else None
 
 
 def _issued(world: World, kept: Kept, now: datetime) -> datetime:
     version = _newest(kept)
     if world.random.random() < REFUSED_FOR_GOOD:
-        failed = replace(version, state=VersionState.FAILED, reason=ValidationFailed.reason, message="no TXT", order="")
-        kept.version = replace(failed, due_at=None)
+        failed = changed(version, state=VersionState.FAILED, reason=ValidationFailed.reason, message="no TXT", order="")
+        kept.version = changed(failed, due_at=None)
         world.inventory.count(*ISSUANCE[kept.authority.kind])
         return now
-    issuance._Progress(world, version, now).wake_others()  # type: ignore[arg-type]
-    kept.version = replace(
+    deployment: Any = world
+    issuance._Progress(deployment, version, now).wake_others()
+    kept.version = changed(
         version,
         state=VersionState.ISSUED,
         key="EC-256",
@@ -141,14 +140,16 @@ def deploy(world: World, kept: Kept, now: datetime) -> datetime:
     state, reason, took = _outcome(world, kept, now)
     now += took
     if state is None:
-        pause = min(
-            rollout_failure.FIRST_PAUSE * (1 << min(rollout.attempts, 10)), rollout_failure.LONGEST_PAUSE
-        )
-        kept.rollout = replace(
-            rollout, attempts=rollout.attempts + 1, message="throttled", due_at=now + pause, revision=rollout.revision + 1
+        pause = min(rollout_failure.FIRST_PAUSE * (1 << min(rollout.attempts, 10)), rollout_failure.LONGEST_PAUSE)
+        kept.rollout = changed(
+            rollout,
+            attempts=rollout.attempts + 1,
+            message="throttled",
+            due_at=now + pause,
+            revision=rollout.revision + 1,
         )
         return now
-    kept.rollout = replace(
+    kept.rollout = changed(
         rollout, state=state, reason=reason, message=reason, ended_at=now, due_at=None, revision=rollout.revision + 1
     )
     return now
@@ -178,4 +179,4 @@ def retire(world: World, kept: Kept, number: int) -> None:
     world.inventory.count(*RETIRING)
     kept.unretired = tuple(each for each in kept.unretired if each != number)
     rest = tuple(each for each in kept.record.retiring if each[0] != number)
-    kept.record = replace(kept.record, retiring=rest, revision=kept.record.revision + 1)
+    kept.record = changed(kept.record, retiring=rest, revision=kept.record.revision + 1)

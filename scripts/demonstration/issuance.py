@@ -12,7 +12,7 @@ from typing import Any
 from acme_servers import acme2certifier
 from acme_servers.install import acme2certifier_python, program
 from acme_servers.pebble import pebble
-from demonstration import deployment
+from demonstration import deployment, lifecycle
 from demonstration.authority import Authority
 from demonstration.discovery import CONFIGURATION
 from demonstration.stage import Stage
@@ -62,8 +62,9 @@ def run(stage: Stage) -> None:
     """The whole act."""
     zone = "shop.example.net"
     stage.client("route53").create_hosted_zone(Name=zone, CallerReference="demo")
-    with public_authority(stage) as authority:
-        deploy_issuers(stage, authority)
+    with authorities(stage) as (authority, short):
+        deploy_issuers(stage, authority, short)
+        living = lifecycle.begin(stage) if short else None
         if authority:
             public(stage, authority)
         private(stage)
@@ -71,24 +72,35 @@ def run(stage: Stage) -> None:
         listed(stage)
         if authority:
             deployment.run(stage, authority)
+        if living:
+            lifecycle.end(stage, living)
 
 
 @contextmanager
-def public_authority(stage: Stage) -> Iterator[Authority | None]:
-    """A real ACME server that validates names against the local cloud's Route 53; None where none is installed."""
-    directory = stage.cloud.directory / "acme"
+def authorities(stage: Stage) -> Iterator[tuple[Authority | None, Authority | None]]:
+    """A real ACME server that validates names against the local cloud's Route 53, and one more whose certificates live
+    for minutes; None where none is installed."""
+    directory = stage.cloud.directory
     with dns_bridge(stage.cloud, accounts=ACCOUNTS) as port:
+        dns = f"127.0.0.1:{port}"
         if program("pebble"):
-            with pebble(directory, dns=f"127.0.0.1:{port}") as server:
-                yield Authority("Pebble", server.directory, server.directory_roots, "".join(server.roots))
+            with (
+                pebble(directory / "acme", dns=dns) as server,
+                pebble(directory / "acme-short", dns=dns, validity_seconds=lifecycle.SHORT) as short,
+            ):
+                yield _authority(server), _authority(short)
         elif acme2certifier_python():
-            with acme2certifier.acme2certifier(directory, dns=f"127.0.0.1:{port}") as other:
-                yield Authority("acme2certifier", other.directory, "", "".join(other.roots))
+            with acme2certifier.acme2certifier(directory / "acme", dns=dns) as other:
+                yield Authority("acme2certifier", other.directory, "", "".join(other.roots)), None
         else:
-            yield None
+            yield None, None
 
 
-def deploy_issuers(stage: Stage, authority: Authority | None) -> None:
+def _authority(server: Any) -> Authority:
+    return Authority("Pebble", server.directory, server.directory_roots, "".join(server.roots))
+
+
+def deploy_issuers(stage: Stage, authority: Authority | None, short: Authority | None) -> None:
     """Name the issuers and profiles in perennial.toml, and deploy again."""
     stage.act("Issuers, profiles and policy in perennial.toml; cdk deploy again")
     lists = {"accounts": ACCOUNTS, "regions": REGIONS, "endpoints": stage.estate.endpoints}
@@ -99,7 +111,8 @@ def deploy_issuers(stage: Stage, authority: Authority | None) -> None:
         stage.say(f"public-ca: {authority.name}, a real ACME server, at {authority.directory}")
     else:
         stage.say("No ACME server is installed (scripts/setup --with-pebble): only the private certificate is shown.")
-    text += PRIVATE.format(authority=json.dumps(stage.estate.private_authority(HUB_ACCOUNT)))
+    text += lifecycle.settings(short)
+    text += PRIVATE.format(authority=json.dumps(stage.estate.private_authority(HUB_ACCOUNT))) + lifecycle.OWNERS
     path: Path = stage.cloud.directory / "perennial.toml"
     path.write_text(text)
     app = App(stage.cloud.directory.parent.parent, context={"config": str(path)})
@@ -144,7 +157,8 @@ def listed(stage: Stage) -> None:
     """Both in the inventory."""
     stage.act("Both in the inventory")
     stage.command("managed", "list")
-    for record in json.loads(stage.command("managed", "list", "--json", show=0)):
+    records = json.loads(stage.command("managed", "list", "--json", show=0))
+    for record in (each for each in records if each["managed"] in ("shop", "orders")):
         found = json.loads(stage.command("certs", "show", record["fingerprint"], "--json", show=0))
         stage.expect(found["fingerprint"] == record["fingerprint"], f"{record['managed']}: by {found['issuer']}")
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from infra.permissions import OF_EVERY_SCAN, discovery_statements
 
+from perennial.alert_event import AlertEvent
 from perennial.events import LENGTHS, FindingEvent
 from perennial.scanners import scanners
 from perennial.settings import Discovery
@@ -68,6 +69,15 @@ def test_example_event_has_every_field(script: ModuleType) -> None:
     event, rule = (json.loads(block) for block in _json_blocks(script.event_fields()))
     assert list(event) == [each.name for each in fields(FindingEvent)]
     assert set(rule["detail"]) <= set(event)
+
+
+def test_every_field_of_an_alert_s_event_is_explained(script: ModuleType) -> None:
+    """Each field has one row and a meaning; the example of a rule asks only for fields that events have."""
+    text = script.alert_events()
+    assert [row.split("`")[1] for row in text.splitlines() if row.startswith("| `")] == list(script.ALERT_MEANINGS)
+    assert list(script.ALERT_MEANINGS) == [each.name for each in fields(AlertEvent)]
+    (rule,) = map(json.loads, _json_blocks(text))
+    assert set(rule["detail"]) <= set(script.ALERT_MEANINGS)
 
 
 def test_cost_counts_the_sources_as_they_are() -> None:

@@ -3,8 +3,9 @@
 Rules and their source ("Manage server certificates in IAM" in the IAM user guide, and the API reference): PEM only; the
 certificate must be valid at the time of the upload; the key must be unencrypted and match; the chain starts with the
 direct issuer and goes on in order; 20 certificates an account by default; no re-upload under the same name, whatever
-its case; no deletion while a load balancer uses the certificate. Names are account-wide: IAM has no regions. IAM is
-eventually consistent ("Troubleshoot IAM"): with `seen_after`, what was uploaded is found only some seconds later.
+its case; no deletion while a load balancer or distribution uses the certificate. Names are account-wide: IAM has no
+regions. IAM is eventually consistent ("Troubleshoot IAM"): with `seen_after`, what was uploaded is found only some
+seconds later.
 """
 
 from __future__ import annotations

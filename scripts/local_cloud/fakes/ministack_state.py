@@ -12,6 +12,7 @@ from typing import Any
 from local_cloud.fakes.references import Index, Provider, References
 
 _VIEWER_CERTIFICATE = re.compile(r"ACMCertificateArn>([^<]+)<")
+_SERVER_CERTIFICATE = re.compile(r"IAMCertificateId>([^<]+)<")
 _DOMAIN_FIELDS = ("certificateArn", "regionalCertificateArn", "ownershipVerificationCertificateArn")
 
 
@@ -56,12 +57,30 @@ def _inverted(pairs: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
 def distributions(account: str, region: str) -> dict[str, list[str]]:
     """The certificates of CloudFront distributions, all of which are in us-east-1."""
     module = _service("cloudfront") if region == "us-east-1" else None
-    return _inverted(_distribution_pairs(module, account)) if module else {}
+    return _inverted(_distribution_pairs(module, account, _VIEWER_CERTIFICATE)) if module else {}
 
 
-def _distribution_pairs(module: ModuleType, account: str) -> Iterator[tuple[str, str]]:
+def server_certificate_users(account: str, region: str, arn: str) -> list[str]:
+    """The distributions that show a server certificate of IAM: they name it by its id, and not by its ARN."""
+    module = _service("cloudfront") if ":server-certificate/" in arn else None
+    identifier = _identifier(account, arn) if module else None
+    if module is None or identifier is None:
+        return []
+    return _inverted(_distribution_pairs(module, account, _SERVER_CERTIFICATE)).get(identifier, [])
+
+
+def _identifier(account: str, arn: str) -> str | None:
+    """The id that the fake IAM of this process knows a server certificate by; None where it has none."""
+    from local_cloud import fakes
+
+    answer = fakes.fake("iam").call("ListServerCertificates", {"MaxItems": 1000}, account=account)
+    listed = answer["ServerCertificateMetadataList"]
+    return next((each["ServerCertificateId"] for each in listed if each["Arn"] == arn), None)
+
+
+def _distribution_pairs(module: ModuleType, account: str, names: re.Pattern[str]) -> Iterator[tuple[str, str]]:
     for (owner, _), record in _stored(module, "_distributions"):
-        found = _VIEWER_CERTIFICATE.search(record.get("config_xml", "")) if owner == account else None
+        found = names.search(record.get("config_xml", "")) if owner == account else None
         if found:
             yield found.group(1).strip(), record["ARN"]
 
@@ -82,6 +101,7 @@ def _domain_pairs(module: ModuleType, account: str) -> Iterator[tuple[str, str]]
 def register_users(references: References) -> None:
     """Adds ministack's own users of certificates."""
     references.register("cloudfront", _provider(distributions), index=distributions)
+    references.register("cloudfront-iam", server_certificate_users, index=lambda account, region: {})
     references.register("apigateway", _provider(domain_names), index=domain_names)
 
 

@@ -73,8 +73,8 @@ def test_what_is_attached_becomes_its_targets(hub: DeclaringHub) -> None:
     sight(hub, "elbv2", attached(LISTENER, arn(), binding="default"))
     sight(hub, "elb", attached(f"{ELB}:loadbalancer/old", arn(), f"{ELB}:loadbalancer/old:443#{arn()}"))
     sight(hub, "apigateway", attached(DOMAIN, arn()), account="222222222222")
-    hub.deployment.inventory.own(SHOP.fingerprint, "shop") if hasattr(hub.deployment.inventory, "own") else None
-    found = adopted(hub)
+    hub.deployment.inventory.own(SHOP.fingerprint, "shop", arn())
+    found = adopted(hub, owner="")
     assert found.remarks == ()
     assert found.declared.name == "wildcard-shop-example-com"
     assert found.declared.adopts == SHOP.fingerprint
@@ -279,7 +279,7 @@ def test_a_profile_for_other_targets_is_not_taken(hub: DeclaringHub) -> None:
         ("*.example.com", "wildcard-example-com"),
         ("10.1.2.3", "10-1-2-3"),
         ("2001:db8::1", "2001-db8-1"),
-        ("bücher.example.com", "xn-bcher-kva-example-com"),
+        ("xn--bcher-kva.example.com", "xn-bcher-kva-example-com"),
         (f"{'a' * 60}.example.com", "a" * 56),
     ],
 )
@@ -334,7 +334,7 @@ def test_what_is_not_there(hub: DeclaringHub) -> None:
 
 @pytest.mark.parametrize("how", ["adopted", "serving"])
 def test_what_is_managed_already(hub: DeclaringHub, how: str) -> None:
-    """One that a declaration adopts, or that serves as a version, is not adopted a second time; a removed one may be."""
+    """One that a declaration adopts, or that serves as a version, is not adopted again; after its removal it may be."""
     imported(hub)
     own: dict[str, Any] = {"adopts": SHOP.fingerprint} if how == "adopted" else {}
     hub.apply(declared("mine", **own))
@@ -361,14 +361,16 @@ def test_the_text_is_for_people(hub: DeclaringHub) -> None:
     assert declaration.load(f"certificates:\n{text}") == [wanted]
 
 
+BLOG = "  blog:\n    names: [blog.example.com]\n    profile: web\n    owner: shop"
 FILES = {
     "nothing": "",
     "blank lines": "\n\n",
     "comments alone": "# ours\n",
-    "the example of a team": "# ours\ncertificates:\n  # the blog\n  blog:\n    names: [blog.example.com]\n    profile: web\n    owner: shop  # us\n",
-    "without a line end": "certificates:\n    blog:\n      names: [blog.example.com]\n      profile: web\n      owner: shop",
-    "a comment at the end": "certificates:  # all\n\n  blog: {names: [a.example.com], profile: web, owner: shop}\n# end\n",
-    "Windows lines": "certificates:\r\n  blog:\r\n    names: [a.example.com]\r\n    profile: web\r\n    owner: shop\r\n",
+    "comments": f"# ours\ncertificates:\n  # the blog\n{BLOG}  # us\n",
+    "without a line end": f"certificates:\n{BLOG}",
+    "further in": f"certificates:\n{BLOG}\n".replace("  ", "      "),
+    "a comment at the end": "certificates:  # all\n\n  blog: {names: [a.example.com], profile: web, owner: a}\n# end\n",
+    "Windows lines": f"certificates:\n{BLOG}\n".replace("\n", "\r\n"),
 }
 
 
@@ -418,4 +420,4 @@ def test_many_places(hub: DeclaringHub) -> None:
     sight(hub, "elbv2", *(attached(each, arn(), binding="default") for each in listeners))
     found = adopted(hub)
     assert len(found.declared.targets) == MAX_TARGETS
-    assert any("1 more" in each for each in found.remarks)
+    assert any("targets: 1 more places" in each for each in found.remarks)

@@ -107,9 +107,11 @@ def test_the_event(estate: Estate, bus: str) -> None:
     assert over["detail"]["id"] == opened["detail"]["id"]
 
 
-@pytest.mark.parametrize(("level", "severity", "rank"), [(1, "LOW", 4), (2, "MEDIUM", 3), (3, "HIGH", 2), (4, "CRITICAL", 1)])
+@pytest.mark.parametrize(
+    ("level", "severity", "rank"), [(1, "LOW", 4), (2, "MEDIUM", 3), (3, "HIGH", 2), (4, "CRITICAL", 1)]
+)
 def test_the_finding_follows_the_level(estate: Estate, bus: str, level: int, severity: str, rank: int) -> None:
-    """Security Hub has one finding for the certificate, whose severity is the level's; it is archived when it is over."""
+    """Security Hub has one finding for the certificate, with the level's severity; it is archived when it is over."""
     alert_channels.tell(estate.deployment, made(1), NOW)
     alert_channels.tell(estate.deployment, made(level), NOW)
     (found,) = in_security_hub()

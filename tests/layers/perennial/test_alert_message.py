@@ -38,7 +38,7 @@ def failing(reason: str = "policy", **more: Any) -> ManagedRecord:
 
 
 def test_the_message() -> None:
-    """It has the certificate, its end, the services, what failed, the next step with its time, and the person's part."""
+    """It has the certificate, its end, the services, what failed, the next step and its time, and a person's part."""
     assert list(lines(alert(failing(), RETRY, 1, NOW))) == [
         "Certificate: shop: shop.example.com",
         "Valid until: 2027-02-25 12:00 UTC",
@@ -114,7 +114,9 @@ def test_where_it_serves() -> None:
     made = alert(failing(declared=replace(DECLARED, targets=targets)), RETRY, 1, NOW)
     assert made.targets[0] == "edge-0 (shop.example.com)"
     assert made.targets[10:] == ("and 2 more",)
-    assert "Services: no target is declared" in lines(alert(failing(declared=replace(DECLARED, targets=())), RETRY, 1, NOW))
+    assert "Services: no target is declared" in lines(
+        alert(failing(declared=replace(DECLARED, targets=())), RETRY, 1, NOW)
+    )
 
 
 def test_it_is_over() -> None:

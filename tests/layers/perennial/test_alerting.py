@@ -61,13 +61,24 @@ def at(known: ManagedRecord, left: float) -> datetime:
 # --- levels ---
 
 FAILING = decided("failing", NOW)
-LADDER = [(0.9, 1), (0.5, 1), (0.17, 1), (0.166, 2), (0.11, 2), (0.0999, 3), (0.021, 3), (0.0199, 4), (0.001, 4), (-1, 4)]
+LADDER = [
+    (0.9, 1),
+    (0.5, 1),
+    (0.17, 1),
+    (0.166, 2),
+    (0.11, 2),
+    (0.0999, 3),
+    (0.021, 3),
+    (0.0199, 4),
+    (0.001, 4),
+    (-1, 4),
+]
 
 
 @pytest.mark.parametrize("lifetime", LIFETIMES.values(), ids=LIFETIMES.keys())
 @pytest.mark.parametrize(("left", "level"), LADDER)
 def test_the_ladder_of_a_renewal_that_needs_a_person(lifetime: timedelta, left: float, level: int) -> None:
-    """The owner at once, the team with 1/6 left, business and on-call with 1/10, everyone with 1/50: of any lifetime."""
+    """The owner at once, the team with 1/6 left, business and on-call with 1/10, all with 1/50: of any lifetime."""
     known = failing(lifetime)
     assert alerting.level(known, FAILING, at(known, left)) == level
 
@@ -123,13 +134,21 @@ def test_work_that_lasts(lifetime: timedelta, late: timedelta) -> None:
 
 
 def test_late_is_counted_from_what_was_planned() -> None:
-    """A request that was planned for a later window is late after that; one that was adopted late, after its adoption."""
+    """What was planned for a later window is late after that; what was adopted late, after its adoption."""
     known, works = of(90 * DAY), decided("issuing", NOW, Step.ISSUE)
     now = at(known, 0.2)
     assert alerting.level(known, works, now) == 1
     assert alerting.level(replace(known, planned_at=now - HOUR), works, now) == 0
     adopted = replace(known, serving=replace(known.serving, number=0, since=now - HOUR))  # type: ignore[type-var]
     assert alerting.level(adopted, works, now) == 0
+
+
+def test_planned_retries_postpone_nothing() -> None:
+    """An issuer that does not answer is asked again at later and later times: the renewal is late nevertheless."""
+    waits, now = decided("failing", NOW + 80 * DAY, Step.REST, "unavailable"), NOW + 65 * DAY
+    known = of(90 * DAY, planned_at=now + DAY, planned_for="again 7")
+    assert alerting.level(known, waits, now) == 1
+    assert alerting.level(known, waits, NOW + 76 * DAY) == 2
 
 
 def test_the_time_of_the_advice_counts() -> None:
@@ -277,7 +296,9 @@ def situations(draw: st.DrawFn) -> tuple[ManagedRecord, Decision, datetime]:
     """A record, a decision and a moment, whatever they may be."""
     lifetime = draw(st.sampled_from(list(LIFETIMES.values())))
     now = NOW + lifetime * draw(SPANS)
-    told = draw(st.none() | st.builds(Told, level=st.integers(1, 4), at=st.just(now - lifetime * draw(st.floats(0, 1)))))
+    told = draw(
+        st.none() | st.builds(Told, level=st.integers(1, 4), at=st.just(now - lifetime * draw(st.floats(0, 1))))
+    )
     if told and draw(st.booleans()):
         told = replace(told, acknowledged_by="anna")
     known = record(
@@ -359,7 +380,9 @@ def _cells(lifetime: timedelta) -> list[str]:
     late = renewal.share_at(known.serving) + lifetime / alerting.LATE
     steps = [*alerting._steps(known).values(), renewal.emergency_at(known.serving)]
     spans = [alerting.span(known, 1), alerting.span(known, 4)]
-    return [_length(each) for each in (end - renewal.share_at(known.serving), *(end - x for x in (late, *steps)), *spans)]
+    return [
+        _length(each) for each in (end - renewal.share_at(known.serving), *(end - x for x in (late, *steps)), *spans)
+    ]
 
 
 def _length(time: timedelta) -> str:

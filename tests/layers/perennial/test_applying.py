@@ -13,9 +13,9 @@ from botocore.client import BaseClient
 
 from certificates import build
 from declaring import ASKED_BY, NOW, DeclaringHub, declared, declaring_hub, kinds, serving, target
-from perennial import applying, declaration
+from perennial import applying, declaration, issuance
 from perennial.applying import TRIES, changes
-from perennial.errors import AccessDenied, ConcurrentChange, InvalidInput
+from perennial.errors import AccessDenied, ConcurrentChange, InvalidInput, PolicyViolated
 from perennial.inventory.records import ManagedRecord, ManagedState, VersionState
 from perennial.inventory.store import Inventory
 from perennial.lifecycle import Situation, Step, decide
@@ -404,6 +404,16 @@ def test_what_stays_as_it_is_is_not_judged(hub: DeclaringHub) -> None:
     assert kinds(hub.apply(declared("shop"), declared("blog"))) == {"shop": "unchanged", "blog": "added"}
     with pytest.raises(InvalidInput, match=r"^certificates\.shop\.names"):
         hub.apply(declared("shop", service="x"))
+
+
+def test_the_chosen_issuer_is_asked(hub: DeclaringHub) -> None:
+    """A request goes to the issuer that it chooses, else to the profile's; one that may not be chosen is refused."""
+    for number, (issuer, expected) in enumerate((("", "ca"), ("ca", "ca"), ("other", "other"))):
+        wanted = declared(issuer=issuer).request
+        assert issuance.request(hub.deployment, f"m{number}", wanted, NOW).issuer == expected
+    for issuer, words in (("bad", "is distrusted"), ("none", "does not allow the issuer none")):
+        with pytest.raises(PolicyViolated, match=words):
+            issuance.request(hub.deployment, "x", declared(issuer=issuer).request, NOW)
 
 
 # --- interrupted, and at the same time as others ---

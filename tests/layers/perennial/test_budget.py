@@ -156,7 +156,7 @@ def test_every_reason_has_its_pauses() -> None:
         ("unavailable", 1, None, MINUTE),
         ("unavailable", 4, None, 8 * MINUTE),
         ("unavailable", 99, None, HOUR),
-        ("rate-limited", 99, None, 32 * HOUR),
+        ("rate-limited", 99, None, 4 * HOUR),
         ("policy", 1, None, HOUR),
         ("policy", 9, None, 32 * HOUR),
         ("policy", 9, 40 * HOUR, 2 * HOUR),

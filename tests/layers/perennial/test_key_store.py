@@ -26,8 +26,9 @@ from perennial.errors import (
     Unavailable,
     WrongCertificate,
 )
-from perennial.key_store import ACTIONS, MANAGED_TAG, KeyStore
+from perennial.key_store import ACTIONS, MANAGED_TAG, RETIRES, KeyStore, _version_id
 from scripted import Answer, Error, Script
+from strict_secrets import strict_secrets
 
 ASK, NEXT = "a" * 32, "b" * 32
 NAME = "perennial/certificates/shop"
@@ -516,3 +517,121 @@ def test_the_actions_are_those_of_the_calls() -> None:
     key = aws.store.key_for("shop", ASK, "EC-256").private_key
     aws.store.complete("shop", ASK, issued(key))
     assert {f"secretsmanager:{name}" for name in aws.called()} <= set(ACTIONS)
+
+
+# --- retiring ---
+
+
+@dataclass
+class Kept:
+    """Strict Secrets Manager with two asks whose certificates are complete; the second is the current one."""
+
+    client: Any
+    store: KeyStore
+    versions: dict[str, tuple[str, str]] = field(default_factory=dict)  # ask -> pending and final version
+
+    def labels(self) -> dict[str, list[str]]:
+        return dict(self.client.describe_secret(SecretId=NAME)["VersionIdsToStages"])
+
+    def label(self, name: str, version: str) -> None:
+        self.client.update_secret_version_stage(SecretId=NAME, VersionStage=name, MoveToVersionId=version)
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    with strict_secrets():
+        client = boto3.client("secretsmanager", region_name="eu-west-1")
+        found = Kept(client, KeyStore(client, key_id="alias/own", tags={}))
+        for ask in (ASK, NEXT):
+            key = found.store.key_for("shop", ask, "EC-256")
+            done = found.store.complete("shop", ask, issued(key.private_key))
+            found.versions[ask] = key.version, done.version
+            found.store.promote("shop", done.version)
+        yield found
+
+
+def test_a_retired_version_has_no_label(kept: Kept) -> None:
+    """AWSPREVIOUS and AWSPENDING are taken off the pending and the final version, so that Secrets Manager deletes both;
+    the current version and its labels stay; again, no call writes."""
+    pending, final = kept.versions[ASK]
+    kept.client.update_secret_version_stage(
+        SecretId=NAME,
+        VersionStage="AWSPENDING",
+        MoveToVersionId=pending,
+        RemoveFromVersionId=kept.versions[NEXT][1],
+    )
+    assert kept.labels() == {pending: ["AWSPENDING"], final: ["AWSPREVIOUS"], kept.versions[NEXT][1]: ["AWSCURRENT"]}
+    calls: list[str] = []
+    kept.client.meta.events.register(
+        "before-call.secretsmanager.*", lambda model, **_: calls.append(f"secretsmanager:{model.name}")
+    )
+    assert kept.store.retire("shop", ASK) == []
+    assert kept.labels() == {kept.versions[NEXT][1]: ["AWSCURRENT"]}
+    assert set(calls) == set(RETIRES)
+    calls.clear()
+    assert kept.store.retire("shop", ASK) == []
+    assert calls == ["secretsmanager:DescribeSecret"]
+
+
+def test_the_current_version_is_never_retired(kept: Kept) -> None:
+    """An error says that it is the current one, and no label moves, also where it is the pending one."""
+    before = kept.labels()
+    with pytest.raises(InvalidInput, match=r"current one \(AWSCURRENT\), which is never retired"):
+        kept.store.retire("shop", NEXT)
+    assert kept.labels() == before
+    pending, final = kept.versions[NEXT]
+    kept.client.update_secret_version_stage(
+        SecretId=NAME, VersionStage="AWSCURRENT", MoveToVersionId=pending, RemoveFromVersionId=final
+    )
+    before = kept.labels()
+    with pytest.raises(InvalidInput, match="AWSCURRENT"):
+        kept.store.retire("shop", NEXT)
+    assert kept.labels() == before
+
+
+def test_a_label_of_somebody_else_is_told(kept: Kept) -> None:
+    """A label that Perennial did not attach stays and keeps the version, which is told."""
+    final = kept.versions[ASK][1]
+    kept.label("live", final)
+    (told,) = kept.store.retire("shop", ASK)
+    assert told == f"the version {final} of {NAME} has the label live, which Perennial did not attach: take it off"
+    assert kept.labels()[final] == ["live"]
+
+
+def test_a_secret_that_is_gone_holds_nothing(kept: Kept) -> None:
+    """A secret that is to be deleted, or is not there, has nothing to retire."""
+    assert kept.store.retire("unknown", ASK) == []
+    kept.client.delete_secret(SecretId=NAME, RecoveryWindowInDays=7)
+    assert kept.store.retire("shop", NEXT) == []
+
+
+@pytest.mark.parametrize("after", [[], ["AWSPREVIOUS"]])
+def test_a_label_that_moved_meanwhile(after: list[str]) -> None:
+    """Where another call took the label off meanwhile it is done; where it is still there, the refusal is told."""
+    version = _version_id("final", ASK)
+    told = iter([{version: ["AWSPREVIOUS"]}, {version: after} if after else {}])
+    script = Script(
+        {
+            "secretsmanager.DescribeSecret": lambda _: {"VersionIdsToStages": next(told)},
+            "secretsmanager.UpdateSecretVersionStage": lambda _: Error("InvalidParameterException", "not attached"),
+        }
+    )
+    store = KeyStore(script.client("secretsmanager"), key_id="alias/own", tags={})
+    if after:
+        with pytest.raises(ServiceRefused, match="UpdateSecretVersionStage"):
+            store.retire("shop", ASK)
+    else:
+        assert store.retire("shop", ASK) == []
+
+
+@pytest.mark.parametrize("operation", ["DescribeSecret", "UpdateSecretVersionStage"])
+def test_errors_of_retiring(operation: str) -> None:
+    """A denial is AccessDenied and names the action."""
+    version = _version_id("final", ASK)
+    answers: dict[str, Any] = {
+        "secretsmanager.DescribeSecret": lambda _: {"VersionIdsToStages": {version: ["AWSPREVIOUS"]}},
+        f"secretsmanager.{operation}": lambda _: Error("AccessDeniedException"),
+    }
+    store = KeyStore(Script(answers).client("secretsmanager"), key_id="alias/own", tags={})
+    with pytest.raises(AccessDenied, match=f"secretsmanager:{operation} of {NAME}"):
+        store.retire("shop", ASK)

@@ -15,7 +15,7 @@ from moto import mock_aws
 
 from certificates import build
 from perennial import keys, kms_keys, signing_request
-from perennial.errors import AccessDenied, InvalidConfiguration, InvalidReply, Throttled
+from perennial.errors import AccessDenied, InvalidConfiguration, InvalidReply, ServiceRefused, Throttled
 from perennial.profiles import KEYS
 from scripted import Error, Script
 
@@ -200,3 +200,111 @@ def test_errors_of_making_a_key_say_what_they_mean(operation: str) -> None:
     )
     with pytest.raises(Throttled, match=operation):
         kms_keys.key_for(script.client("kms"), "shop", ASK, "EC-256", tags={})
+
+
+# --- retiring ---
+
+
+def alone(client: Any, key_arn: str, *ask_ids: str) -> list[str]:
+    return kms_keys.retire(client, "shop", key_arn, ask_ids)
+
+
+def state(client: Any, key_arn: str) -> str:
+    return str(client.describe_key(KeyId=key_arn)["KeyMetadata"]["KeyState"])
+
+
+@mock_aws
+def test_a_retired_key_is_deleted_in_thirty_days() -> None:
+    """Its alias goes, its deletion is scheduled; again, nothing is left to do; a key of another ask stays."""
+    client = boto3.client("kms", region_name="eu-west-1")
+    own, other = (kms_keys.key_for(client, "shop", each, "EC-256").arn for each in (ASK, NEXT))
+    calls: list[str] = []
+    client.meta.events.register("before-call.kms.*", lambda model, **_: calls.append(f"kms:{model.name}"))
+    for _ in range(2):
+        assert alone(client, own, ASK) == []
+        told = client.describe_key(KeyId=own)["KeyMetadata"]
+        assert told["KeyState"] == "PendingDeletion"
+        assert 29 < (told["DeletionDate"] - told["CreationDate"]).total_seconds() / 86_400 < 31
+        assert [each["TargetKeyId"] in other for each in client.list_aliases()["Aliases"]].count(True) == 1
+    assert not client.list_aliases(KeyId=own)["Aliases"]
+    assert state(client, other) == "Enabled"
+    assert set(calls) <= {*kms_keys.RETIRES}
+    assert calls.count("kms:ScheduleKeyDeletion") == calls.count("kms:DeleteAlias") == 1
+
+
+@mock_aws
+def test_a_key_that_versions_share_is_not_retired() -> None:
+    """The key that is kept through renewals stays with its alias, unless it is retired as such."""
+    client = boto3.client("kms", region_name="eu-west-1")
+    shared = kms_keys.key_for(client, "shop", "", "EC-256").arn
+    assert alone(client, shared, ASK) == []
+    assert state(client, shared) == "Enabled"
+    assert len(client.list_aliases(KeyId=shared)["Aliases"]) == 1
+    assert alone(client, shared, ASK, "") == []
+    assert state(client, shared) == "PendingDeletion"
+
+
+@mock_aws
+def test_a_key_that_somebody_else_uses_stays() -> None:
+    """An alias that somebody else gave it, or another's tag, keeps a key, and is told."""
+    client = boto3.client("kms", region_name="eu-west-1")
+    own = kms_keys.key_for(client, "shop", ASK, "EC-256").arn
+    client.create_alias(AliasName="alias/signer", TargetKeyId=own)
+    assert alone(client, own, ASK) == [
+        f"the KMS key {own} has the alias alias/signer too: take that off, then it is deleted"
+    ]
+    assert len(client.list_aliases(KeyId=own)["Aliases"]) == 2
+    (told,) = kms_keys.retire(client, "other", own, [ASK])
+    assert told == f"the KMS key {own} has not the tag perennial:managed = other: delete it, or set the tag"
+    assert state(client, own) == "Enabled"
+
+
+def retiring(**answers: Any) -> Script:
+    """KMS with one key of `shop`, its alias gone already."""
+    return Script(
+        {
+            "kms.DescribeKey": lambda _: {"KeyMetadata": {"KeyId": ARN, "KeyState": "Enabled"}},
+            "kms.ListResourceTags": lambda _: {"Tags": [{"TagKey": "perennial:managed", "TagValue": "shop"}]},
+            "kms.ListAliases": lambda _: {"Aliases": []},
+            "kms.ScheduleKeyDeletion": lambda _: {},
+        }
+        | {f"kms.{name}": answer for name, answer in answers.items()}
+    )
+
+
+@pytest.mark.parametrize("operation", ["DescribeKey", "ScheduleKeyDeletion"])
+def test_a_key_that_is_gone_is_retired(operation: str) -> None:
+    """A key that KMS does not find any more counts as deleted."""
+    script = retiring(**{operation: lambda _: Error("NotFoundException")})
+    assert alone(script.client("kms"), ARN, ASK) == []
+
+
+def test_an_alias_that_is_gone_already() -> None:
+    """An interrupted call took the alias off: the key is deleted all the same."""
+    script = retiring()
+    assert alone(script.client("kms"), ARN, ASK) == []
+    assert script.made("kms.ScheduleKeyDeletion") == [{"KeyId": ARN, "PendingWindowInDays": 30}]
+
+
+@pytest.mark.parametrize(("after", "raises"), [("PendingDeletion", False), ("Enabled", True)])
+def test_a_key_whose_state_changed_meanwhile(after: str, raises: bool) -> None:
+    """Where another call scheduled the deletion meanwhile it is done; any other refusal is told."""
+    states = iter(["Enabled", after])
+    script = retiring(
+        DescribeKey=lambda _: {"KeyMetadata": {"KeyId": ARN, "KeyState": next(states)}},
+        ScheduleKeyDeletion=lambda _: Error("KMSInvalidStateException"),
+    )
+    if raises:
+        with pytest.raises(ServiceRefused, match=r"kms:ScheduleKeyDeletion of .*KMSInvalidState"):
+            alone(script.client("kms"), ARN, ASK)
+    else:
+        assert alone(script.client("kms"), ARN, ASK) == []
+
+
+@pytest.mark.parametrize("operation", ["DescribeKey", "ListResourceTags", "ListAliases", "ScheduleKeyDeletion"])
+def test_errors_of_retiring_a_key(operation: str) -> None:
+    """A denial at any call is AccessDenied and names the action, and no later call is made."""
+    script = retiring(**{operation: lambda _: Error("AccessDeniedException")})
+    with pytest.raises(AccessDenied, match=f"kms:{operation} of"):
+        alone(script.client("kms"), ARN, ASK)
+    assert script.calls[-1][0] == f"kms.{operation}"

@@ -252,6 +252,12 @@ CASES: dict[str, tuple[Situation, str, str, datetime | None]] = {
         "retire",
         NOW + DAY,
     ),
+    "removed, while a version was under way that nobody knew of": (
+        situation(replace(REMOVED, retiring=((1, NOW + DAY),)), version=version(2)),
+        "removing",
+        "retire",
+        NOW,
+    ),
     "removed, and everything is retired": (situation(REMOVED, version=version(1, "retired")), "retired", "end", None),
 }
 

@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from ministack import app
 from ministack.core import responses
 
+from bundles import BEGINS, bundle
+from local_cloud import fakes
 from local_cloud.fakes import ministack_state, wire
+from local_cloud.fakes.iam_server_certificates import IamServerCertificates
 from local_cloud.fakes.loopback import client
 from local_cloud.fakes.references import References
 
@@ -87,6 +91,33 @@ def test_distributions_and_domain_names_use_certificates() -> None:
     assert references.users(ACCOUNT, REGION, ARN) == [domain, used]
     assert references.view(ACCOUNT, REGION)(ARN) == [domain, used]
     assert references.users("000000000000", REGION, ARN) == []
+
+
+def test_distributions_use_server_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution names a server certificate of IAM by its id: IAM refuses to delete it until it names another."""
+    references = References()
+    ministack_state.register_users(references)
+    iam = IamServerCertificates(where=lambda: (ACCOUNT, REGION), clock=lambda: BEGINS, users=references.users)
+    monkeypatch.setattr(fakes, "fake", {"iam": iam}.__getitem__)
+    api, version = client(iam, REGION), bundle(1)
+    made = api.upload_server_certificate(
+        ServerCertificateName="www", CertificateBody=version.certificate_pem, PrivateKey=version.private_key
+    )["ServerCertificateMetadata"]
+    shown = {"IAMCertificateId": made["ServerCertificateId"], "SSLSupportMethod": "sni-only"}
+    cloudfront = ministack("cloudfront")
+    configuration = {**distribution(), "CallerReference": "b", "ViewerCertificate": shown}
+    used = cloudfront.create_distribution(DistributionConfig=configuration)
+    assert references.users(ACCOUNT, "", made["Arn"]) == [used["Distribution"]["ARN"]]
+    with pytest.raises(ClientError, match=f"DeleteConflict.*currently in use by {used['Distribution']['ARN']}"):
+        api.delete_server_certificate(ServerCertificateName="www")
+    default = {"CloudFrontDefaultCertificate": True}
+    cloudfront.update_distribution(
+        Id=used["Distribution"]["Id"],
+        IfMatch=used["ETag"],
+        DistributionConfig={**configuration, "ViewerCertificate": default},
+    )
+    api.delete_server_certificate(ServerCertificateName="www")
+    assert references.users(ACCOUNT, "", made["Arn"]) == []
 
 
 def test_an_object_is_written_to_s3() -> None:

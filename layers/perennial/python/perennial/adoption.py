@@ -19,6 +19,7 @@ from perennial.errors import InvalidInput, NotFound
 from perennial.managed_certificate import ManagedCertificate
 from perennial.profiles import KEYS
 from perennial.sighted_targets import everywhere
+from perennial.target_settings import MAX_TARGETS
 
 if TYPE_CHECKING:
     from perennial.deployment import Deployment
@@ -60,9 +61,12 @@ def adopted(
     chosen = name or _name(wanted.names[0], {*taken, *inventory.managed()})
     live = [[each for each in some if each.gone_at is None] for some in (found.held, found.attached)]
     targets = everywhere(chosen, *live)
-    request, unfit = _with_profile(deployment, wanted, targets.targets, now)
-    declared = ManagedCertificate(name=chosen, request=request, targets=targets.targets, adopts=fingerprint)
-    remarks = (*unnamed, *unfit, *_guesses(declared), *(f"no target reaches {each}" for each in targets.unreached))
+    reached, left = targets.targets[:MAX_TARGETS], len(targets.targets) - MAX_TARGETS
+    request, unfit = _with_profile(deployment, wanted, reached, now)
+    declared = ManagedCertificate(name=chosen, request=request, targets=reached, adopts=fingerprint)
+    more = [f"targets: {left} more places; at most {MAX_TARGETS} can be declared"] if left > 0 else []
+    missed = (f"no target reaches {each}" for each in targets.unreached)
+    remarks = (*unnamed, *unfit, *more, *_guesses(declared), *missed)
     return Adoption(declared=declared, remarks=(*remarks, *_problems(deployment, declared, now))[:MAX_REMARKS])
 
 

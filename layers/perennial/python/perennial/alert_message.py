@@ -105,7 +105,7 @@ def resolved(record: ManagedRecord, now: datetime) -> Alert:
 def _alert(record: ManagedRecord, level: int, now: datetime, *, resolved: bool, **texts: str) -> Alert:
     declared, serving = record.declared, record.serving
     return Alert(
-        id=hashlib.sha256(f"perennial alert\n{record.name}".encode()).hexdigest()[:32],
+        id=hashlib.sha256(f"perennial alert\n{record.name}".encode("utf-8", "surrogatepass")).hexdigest()[:32],
         name=clean(record.name, MAX_NAME),
         names=_some(declared.request.names),
         fingerprint=serving.fingerprint if serving else "",

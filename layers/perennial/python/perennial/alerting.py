@@ -9,8 +9,8 @@
 
 All times scale with the lifetime of what serves. Levels 1 to 3 count only while the renewal fails or is late. A failure
 that passes by itself (`errors`: those worth trying again) counts from the third attempt in a row on, or when the
-renewal is late: by 1/20 of the lifetime. What has not failed and waits for its window, or for the issuer's budget, is told to
-the owner alone, and not before 1/6 is left.
+renewal is late: by 1/20 of the lifetime. What has not failed and waits for its window, or for the issuer's budget, is
+told to the owner alone, and not before 1/6 is left.
 
 While the same trouble lasts, the level never falls. Each level is told once, then again after a span that scales with
 the lifetime, until someone acknowledges it. A higher level is told whatever was acknowledged before.
@@ -73,13 +73,6 @@ def span(record: ManagedRecord, level: int) -> timedelta:
     return min(found, HOURLY) if level == EMERGENCY else found
 
 
-def due_at(record: ManagedRecord, serving: Serving) -> datetime:
-    """When it should have been renewed: at its time, or at the later one that was planned. One that was adopted late is
-    not late at once."""
-    timed = renewal.timed(serving, record.advice).at
-    return max(timed, serving.since, record.planned_at or timed)
-
-
 # --- what level is reached ---
 
 
@@ -92,11 +85,11 @@ def _reached(record: ManagedRecord, decision: Decision, now: datetime) -> int:
         return NONE
     by_time = _by_time(record, now)
     if _fails(record, decision):
-        tells = not _passes(record, decision) or record.attempts >= ENOUGH or now >= _late_at(record)
+        tells = not _passes(record, decision) or record.attempts >= ENOUGH or now >= _failing_late_at(record)
         return max(by_time, OWNER) if tells else NONE
     if _ahead(decision, now):
         return min(by_time, OWNER)
-    return max(by_time, OWNER) if now >= _late_at(record, WORKING) else NONE
+    return max(by_time, OWNER) if now >= _working_late_at(record) else NONE
 
 
 def _by_time(record: ManagedRecord, now: datetime) -> int:
@@ -112,13 +105,27 @@ def _steps(record: ManagedRecord) -> dict[int, datetime]:
     return {TEAM: end - whole / TEAM_SHARE, BUSINESS: end - whole / BUSINESS_SHARE}
 
 
-def _late_at(record: ManagedRecord, working: timedelta = timedelta(0)) -> datetime:
-    """From when on a renewal is late; `working` is allowed to what has not failed."""
+def _failing_late_at(record: ManagedRecord) -> datetime:
+    """From when on a renewal that fails is late. Retries that are planned for later postpone nothing."""
     serving = record.serving
     if serving is None:
         return record.declared_at + UNSERVED[TEAM]
-    whole = renewal.lifetime(serving)
-    return due_at(record, serving) + max(whole / LATE, min(working, whole / 4))
+    return _time(record, serving) + renewal.lifetime(serving) / LATE
+
+
+def _working_late_at(record: ManagedRecord) -> datetime:
+    """From when on a renewal that has not failed is late: counted from the window that was planned, and with the time
+    that the work may take."""
+    serving = record.serving
+    if serving is None:
+        return record.declared_at + UNSERVED[TEAM]
+    due, whole = _time(record, serving), renewal.lifetime(serving)
+    return max(due, record.planned_at or due) + max(whole / LATE, min(WORKING, whole / 4))
+
+
+def _time(record: ManagedRecord, serving: Serving) -> datetime:
+    """When it is to be renewed. One that was adopted later than that is not late at once."""
+    return max(renewal.timed(serving, record.advice).at, serving.since)
 
 
 def _fails(record: ManagedRecord, decision: Decision) -> bool:
@@ -157,7 +164,7 @@ def _untold(record: ManagedRecord, decision: Decision, at: datetime) -> bool:
 def _moments(record: ManagedRecord, decision: Decision) -> Iterator[datetime]:
     """All moments at which time alone changes what is to be told."""
     yield from _steps(record).values()
-    yield from (_late_at(record), _late_at(record, WORKING))
+    yield from (_failing_late_at(record), _working_late_at(record))
     if record.serving:
         yield renewal.emergency_at(record.serving)
     if decision.at:
@@ -166,4 +173,4 @@ def _moments(record: ManagedRecord, decision: Decision) -> Iterator[datetime]:
         yield from (record.told.at + span(record, each) for each in range(OWNER, EMERGENCY + 1))
 
 
-__all__ = ["Alert", "alert", "due_at", "level", "must_tell", "next_at", "resolved", "span"]
+__all__ = ["Alert", "alert", "level", "must_tell", "next_at", "resolved", "span"]

@@ -16,7 +16,7 @@ PAUSES: dict[str, tuple[timedelta, timedelta]] = {  # reason of `errors` -> the 
     "concurrent-change": (5 * _SECONDS, 5 * _MINUTES),
     "throttled": (30 * _SECONDS, _HOURS),
     "unavailable": (_MINUTES, _HOURS),
-    "rate-limited": (_MINUTES, 32 * _HOURS),
+    "rate-limited": (_MINUTES, 4 * _HOURS),  # where the issuer does not say
     "failed": (_MINUTES, 8 * _HOURS),
     "invalid-reply": (5 * _MINUTES, 8 * _HOURS),
     "validation-failed": (5 * _MINUTES, 32 * _HOURS),

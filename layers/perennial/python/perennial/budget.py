@@ -50,10 +50,19 @@ def candidates(draw: float, first: datetime, last: datetime, limit: datetime | N
     Where many come at once, as after an outage, each tries other times than the others do. At the end comes a time for
     which nothing is reserved: a CA that refuses it says when to come again.
     """
+    for each in _unbounded(draw, first, last):
+        if limit is None or each <= limit:
+            yield each
+
+
+def _unbounded(draw: float, first: datetime, last: datetime) -> Iterator[datetime]:
     span, end = max(last - first, timedelta(0)), max(first, last)
-    spread = [first + span * ((draw + number / EARLIER) % 1.0) for number in range(EARLIER)] if span else [end]
-    later = [end + MINUTE * GROWTH**number * _fraction(draw, number) for number in range(LATER)]
-    yield from (each for each in (*spread, *later) if limit is None or each <= limit)
+    for number in range(EARLIER if span else 0):
+        yield first + span * ((draw + number / EARLIER) % 1.0)
+    if not span:
+        yield end
+    for number in range(LATER):
+        yield end + MINUTE * GROWTH**number * _fraction(draw, number)
 
 
 def last_resort(draw: float, first: datetime, last: datetime, limit: datetime | None = None) -> datetime:

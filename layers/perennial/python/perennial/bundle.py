@@ -18,12 +18,13 @@ def of_rollout(deployment: Deployment, head: RolloutRecord, *, with_key: bool) -
 
 
 def of(deployment: Deployment, record: VersionRecord, *, with_key: bool) -> Bundle:
-    """A version that was issued."""
+    """A version that was issued. The key of one that is retired is given up: it may be gone any time."""
     from perennial.certificate import parse
+    from perennial.inventory.records import VersionState
 
     leaf, *above = (parse(each) for each in record.chain)
     private = ""
-    if with_key and record.secret_version:
+    if with_key and record.secret_version and record.state is not VersionState.RETIRED:
         private = key_store(deployment).private_key(record.managed, record.secret_version)
     return Bundle(
         managed=record.managed,

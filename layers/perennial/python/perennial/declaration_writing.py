@@ -29,18 +29,27 @@ def added(file_name: str, before: str, declared: ManagedCertificate, remarks: Se
     Raises: InvalidInput where the file cannot be read, has an entry of that name, or is laid out so that nothing can be
     added at its end.
     """
-    if not before.strip():
-        return f"{before}{declaration.TOP}:\n{text(declared, remarks)}"
+    if empty(before):
+        return f"{_whole_lines(before)}{declaration.TOP}:\n{text(declared, remarks)}"
     known = declaration.read([(file_name, before)])
     if any(each.name == declared.name for each in known.certificates):
         raise InvalidInput(f"{file_name} declares {declared.name} already; choose another name with --name")
     by = _indentation(before)
-    after = f"{before}{'' if before.endswith(chr(10)) else chr(10)}{text(declared, remarks, by)}" if by else ""
+    after = f"{_whole_lines(before)}{text(declared, remarks, by)}" if by else ""
     if not _holds(after, declaration.document(declared), known, declared.name):
         raise InvalidInput(
             f"{file_name} is laid out so that nothing can be added at its end; add what adopt prints by hand"
         )
     return after
+
+
+def _whole_lines(before: str) -> str:
+    return before if not before or before.endswith("\n") else f"{before}\n"
+
+
+def empty(before: str) -> bool:
+    """Whether a text says nothing: comments and blank lines alone."""
+    return all(not line.strip() or line.startswith("#") for line in before.splitlines())
 
 
 def _holds(after: str, entry: Mapping[str, Any], known: declaration.Reading, name: str) -> bool:
@@ -57,8 +66,8 @@ def _holds(after: str, entry: Mapping[str, Any], known: declaration.Reading, nam
 
 def _indentation(before: str) -> int:
     """How far the entries are indented; 0 where they are not in block style."""
-    found = re.search(rf"^{declaration.TOP}:[ \t]*(#.*)?\n(([ \t]*(#.*)?\n)*)( +)[^ #\n]", before, re.MULTILINE)
-    return len(found[5]) if found else 0
+    found = re.search(rf"^{declaration.TOP}:[ \t]*(#.*)?\r?\n([ \t]*(#.*)?\r?\n)*( +)[^ #\r\n]", before, re.MULTILINE)
+    return len(found[4]) if found else 0
 
 
 def _table(table: Mapping[str, Any]) -> Iterator[str]:

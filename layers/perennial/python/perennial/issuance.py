@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from perennial import backoff
@@ -52,7 +51,7 @@ LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits se
 MAX_TEXT = 2_000  # characters of a reason that are kept
 PATIENCE = 5  # short waits that an issuer asks for, after which its version gets a due time
 LOOKED_BACK = 5  # versions, for the one that is renewed
-WOKEN_AT_ONCE = 500  # versions that waited for an issuer that works again
+WOKEN_AT_ONCE = 1  # of the versions that wait for an issuer that works again: a storm would bring it down
 CRASHES = 8  # of steps, after which a version fails: with doubling pauses, in four hours
 NEXT_STEPS = {  # for a person, by the reason for which a version failed
     "access-denied": "give the role the permission that CloudTrail names as denied (mostly: deploy the stacks again)",
@@ -158,7 +157,7 @@ def prepare(deployment: Deployment, reference: str, now: datetime) -> Step:
         policy.require(subject)
         record = replace(_with_key(deployment, record, profile), validity_days=policy.days(subject))
         record = replace(record, state=VersionState.PREPARED)
-    deployment.inventory.save_version(replace(record, reason="", message=""), now + SILENCE)
+    deployment.inventory.save_version(replace(record, message=""), now + SILENCE)
     return Step(next="store" if record.state is VersionState.RECEIVED else "advance", doing="asking the issuer")
 
 
@@ -214,10 +213,11 @@ def _when_asked_to_wait(deployment: Deployment, reference: str, error: Perennial
     if error.retry_after is None and not isinstance(error, RateLimited):
         raise error
     record = deployment.inventory.version(reference)
-    seconds = error.retry_after or FIRST_PAUSE.total_seconds()
-    if seconds > IN_WORKFLOW or record.attempts >= PATIENCE:
+    seconds, attempts = error.retry_after or FIRST_PAUSE.total_seconds(), _in_a_row(record, error)
+    if seconds > IN_WORKFLOW or attempts >= PATIENCE:
         return postpone(deployment, reference, error, now)
-    deployment.inventory.save_version(replace(record, attempts=record.attempts + 1), now + SILENCE)
+    waiting = replace(record, attempts=attempts + 1, reason=error.reason)
+    deployment.inventory.save_version(waiting, now + SILENCE)
     return _wait(seconds, f"the issuer: {error.reason}")
 
 
@@ -308,23 +308,29 @@ class _Progress:
         self.write(order=order)
 
     def wake_others(self) -> None:
-        """The issuer works: the versions that wait for it go on, as far apart as its budget says."""
+        """The issuer works: one of the versions that wait for it goes on at once, which wakes the next one."""
         inventory, issuer = self._deployment.inventory, self.record.issuer
         if inventory.issuer_down(issuer) is None:
             return
-        apart = timedelta(hours=1) / self._deployment.settings.issuers[issuer].orders_per_hour
-        for number, managed in enumerate(islice(inventory.issuer_answered(issuer), WOKEN_AT_ONCE)):
-            wake(self._deployment, managed, self._now + apart * number)
+        waiting = inventory.waiting_for(issuer, WOKEN_AT_ONCE)
+        for managed in waiting:
+            wake(self._deployment, managed, self._now)
+            inventory.waits_no_more(issuer, managed)
+        if not waiting:
+            inventory.issuer_is_well(issuer)
 
 
 def wake(deployment: Deployment, managed: str, at: datetime) -> None:
-    """Let the newest version of a managed certificate go on at a time, where it waits for a later one."""
+    """Let the newest version of a managed certificate go on at a time, where it waits for a later one. One that is
+    declared takes a place in the issuer's budget for that, as after a first failure."""
     inventory = deployment.inventory
     for latest in inventory.versions(managed, limit=1):
         if latest.state.ended or latest.due_at is None or latest.due_at <= at:
             return
-        inventory.save_version(latest, at)
-        inventory.wake_managed(managed, at)
+        inventory.save_version(replace(latest, attempts=min(latest.attempts, 1)), at)
+        record = inventory.find_managed(managed)
+        if record and not record.removed_at:
+            inventory.save_managed(replace(record, planned_for="", due_at=at))
 
 
 def _act(progress: _Progress, outcome: Outcome) -> Step | None:
@@ -333,7 +339,7 @@ def _act(progress: _Progress, outcome: Outcome) -> Step | None:
         progress.move()
         return _wait(outcome.seconds, outcome.doing)
     if isinstance(outcome, Issued):
-        progress.write(state=VersionState.RECEIVED, chain=outcome.chain, arn=outcome.arn)
+        progress.write(state=VersionState.RECEIVED, chain=outcome.chain, arn=outcome.arn, reason="")
         progress.wake_others()
         return Step(next="store", doing="judging and storing the certificate")
     challenges = tuple(dict.fromkeys((*progress.record.challenges, *outcome.challenges)))
@@ -494,15 +500,26 @@ def postpone(deployment: Deployment, reference: str, error: PerennialError, now:
     """Try again later: when the error says, but not before the pause of its reason, which doubles each time. Where it
     is the issuer that does not answer, others that wait for it are woken when it does."""
     record = deployment.inventory.version(reference)
+    attempts = _in_a_row(record, error) + 1
     asked = timedelta(seconds=min(error.retry_after or 0, LONGEST_RETRY))
-    pause = max(asked, backoff.pause(error.reason, record.attempts + 1))
+    pause = max(asked, backoff.pause(error.reason, attempts, _left(deployment, record, now)))
     if isinstance(error, Unavailable):
         deployment.inventory.issuer_failed(record.issuer, record.managed, str(error), now)
-    waiting = replace(
-        record, attempts=record.attempts + 1, reason=error.reason, message=_next_try(str(error), now + pause)
-    )
+    waiting = replace(record, attempts=attempts, reason=error.reason, message=_next_try(str(error), now + pause))
     deployment.inventory.save_version(waiting, now + pause)
     return Step(next="clean", doing="postponed")
+
+
+def _in_a_row(record: VersionRecord, error: PerennialError) -> int:
+    """How often this very reason held it up without another in between."""
+    return record.attempts if record.reason == error.reason else 0
+
+
+def _left(deployment: Deployment, record: VersionRecord, now: datetime) -> timedelta | None:
+    """What is left of the certificate that this version is to follow; None where none serves."""
+    managed = deployment.inventory.find_managed(record.managed)
+    serving = managed.serving if managed else None
+    return serving.not_after - now if serving and serving.not_after > now else None
 
 
 def _next_try(text: str, at: datetime) -> str:

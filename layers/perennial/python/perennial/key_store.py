@@ -50,7 +50,8 @@ ACTIONS = (
 )
 READS = ("secretsmanager:GetSecretValue", "kms:Decrypt")  # of a step that puts a certificate in place
 PROMOTES = ("secretsmanager:DescribeSecret", "secretsmanager:UpdateSecretVersionStage")
-RETIRES = PROMOTES  # labels are all that is taken away
+RETIRES = (*PROMOTES, "secretsmanager:DeleteSecret")  # labels; the secret of a certificate that is no longer declared
+RECOVERY_DAYS = 30  # for which a deleted secret can be restored: the most that Secrets Manager offers
 PREFIX = "perennial/certificates/"
 MANAGED_TAG = "perennial:managed"
 MAX_BYTES = 65_536  # of a version's value
@@ -210,6 +211,20 @@ class KeyStore:
                 self._unlabel(secret, version, label)
         foreign = {each: sorted(set(named) - set(_OWN_LABELS)) for each, named in labels.items()}
         return [_kept_by(secret, version, named) for version, named in foreign.items() if named]
+
+    def give_up(self, managed: str) -> None:
+        """Delete the whole secret of a managed certificate that is no longer declared; for `RECOVERY_DAYS` it can be
+        restored. One that is gone, or is to be deleted, stays so."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        secret = _secret(managed)
+        if not self._labels(secret):
+            return
+        try:
+            self._client.delete_secret(SecretId=secret, RecoveryWindowInDays=RECOVERY_DAYS)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) != "ResourceNotFoundException":
+                raise _meaning(error, "DeleteSecret", secret) from error
 
     def _labels(self, secret: str) -> Mapping[str, list[str]]:
         """The labels of each version that has any; {} where the secret is gone or is to be deleted."""

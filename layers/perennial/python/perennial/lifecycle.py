@@ -37,7 +37,8 @@ from perennial.managed_certificate import targets_digest
 from perennial.renewal import Renewal, Rules
 from perennial.windows import Calendar
 
-RETRY, HURRY = "retry", "hurry"  # what a request is planned for, beside the reasons to renew
+RETRY, HURRY, AGAIN = "retry", "hurry", "again"  # what a request is planned for, beside the reasons to renew
+TENTH = 10  # of what is left of the lifetime: the longest span in which an issuer is asked again
 REQUEST_REFUSED, ROLLOUT_REFUSED = "the request", "the request of a rollout"  # failed before there was a version of it
 
 
@@ -168,8 +169,12 @@ def _removed(known: Situation, now: datetime) -> Decision | None:
     working = _under_way(known, now)
     if working:
         return working
-    if record.retiring:
-        number, at = min(record.retiring, key=lambda each: each[1])
+    retiring = dict(record.retiring)
+    last = known.version
+    if last and last.state is not VersionState.RETIRED and last.number not in retiring:  # it was under way then
+        retiring[last.number] = now
+    if retiring:
+        number, at = min(retiring.items(), key=lambda each: each[1])
         why = "it is no longer declared; its versions are retired"
         return Decision(state=ManagedState.REMOVING, step=Step.RETIRE, at=at, reason="removed", why=why, version=number)
     return Decision(state=ManagedState.RETIRED, step=Step.END, at=None, reason="removed", why="it was removed")
@@ -191,13 +196,27 @@ def _under_way(known: Situation, now: datetime) -> Decision | None:
 def _work(
     known: Situation, work: VersionRecord | RolloutRecord, state: ManagedState, step: Step, now: datetime
 ) -> Decision:
-    waits = bool(work.attempts and work.message) and work.due_at is not None and work.due_at > now
-    what = "version" if step is Step.ISSUE else "rollout"
-    if not waits:
-        return Decision(state=state, step=step, at=now, reason=known.record.planned_for, why=f"{what} {work.reference}")
-    why = f"{what} {work.reference} waits: {work.message}"
+    waited = bool(work.attempts and work.message)
+    what = f"{'version' if step is Step.ISSUE else 'rollout'} {work.reference}"
     failing = _expired_or(known.record, ManagedState.FAILING, now)
-    return Decision(state=failing, step=Step.REST, at=work.due_at, reason=work.reason, why=why)
+    if waited and work.due_at and work.due_at > now:
+        why = f"{what} waits: {work.message}"
+        return Decision(state=failing, step=Step.REST, at=work.due_at, reason=work.reason, why=why)
+    found = Decision(state=state, step=step, at=now, reason=known.record.planned_for, why=what)
+    if waited and isinstance(work, VersionRecord) and not work.order:
+        return _asked_again(known, work, replace(found, state=failing), now)
+    return found
+
+
+def _asked_again(known: Situation, version: VersionRecord, wanted: Decision, now: datetime) -> Decision:
+    """An issuer is asked again for a version that waited: that takes a place in its budget as a request does. So a
+    backlog does not come all at once when the issuer works again, and what has less left comes first."""
+    record, purpose = known.record, f"{AGAIN} {version.attempts} {version.reason}"
+    if record.urgent or record.planned_for == purpose:
+        return wanted
+    left = record.serving.not_after - now if record.serving else timedelta(0)
+    last = now + min(max(left, timedelta(0)) / TENTH, timedelta(minutes=1 << min(version.attempts, 20)))
+    return replace(wanted, step=Step.PLAN, purpose=purpose, first=now, last=last)
 
 
 # --- issued, and not everywhere yet ---
@@ -290,7 +309,7 @@ def _serving(known: Situation, serving: Serving, now: datetime) -> Decision:
         why = f"version {number} was superseded"
         options.append(Decision(state=ManagedState.SERVING, step=Step.RETIRE, at=at, why=why, version=number))
     first = min(options, key=lambda each: each.at or now)
-    return first if first.step is not Step.RETIRE else replace(first, state=renewed.state)
+    return replace(first, state=renewed.state) if first.step in (Step.RETIRE, Step.ASK) else first
 
 
 def _renewed(known: Situation, serving: Serving, now: datetime) -> Decision:

@@ -158,7 +158,9 @@ def _end(deployment: Deployment, known: Situation, decision: Decision, now: date
 
 
 def _plan(deployment: Deployment, known: Situation, decision: Decision, now: datetime) -> None:
-    at = planning.reserved(deployment, known, decision, now)
+    at, version = planning.reserved(deployment, known, decision, now), known.version
+    if version and not version.state.ended:  # it goes on then
+        deployment.inventory.save_version(version, at)
     planned = replace(known.record, planned_at=at, planned_for=decision.purpose)
     _save(deployment, planned, decision, now + LEASE)
 
@@ -379,10 +381,8 @@ def advised(record: ManagedRecord, serving: Serving, window: Any, ask_at: dateti
 def _retire(deployment: Deployment, known: Situation, decision: Decision, now: datetime) -> Step:
     """The workflow's function that may remove things does it, then asks again. It is due again after a day, whatever
     becomes of it."""
-    later = tuple(
-        (number, now + RETIRE_AGAIN if number == decision.version else at) for number, at in known.record.retiring
-    )
-    _save(deployment, replace(known.record, retiring=later), decision, now + LEASE)
+    later = {**dict(known.record.retiring), decision.version: now + RETIRE_AGAIN}
+    _save(deployment, replace(known.record, retiring=tuple(sorted(later.items()))), decision, now + LEASE)
     return Step(next="retire", reference=f"{known.record.name}/{decision.version}", doing=decision.why)
 
 

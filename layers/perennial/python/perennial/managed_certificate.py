@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 
 from perennial.certificate_request import CertificateRequest
 from perennial.targets.interface import TargetSettings
@@ -42,5 +42,9 @@ class ManagedCertificate:
 
 def targets_digest(declared: ManagedCertificate) -> str:
     """Names what a rollout goes to: another one where targets, their order or their settings change."""
-    document = [asdict(each) for each in declared.targets]
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
+    document = [[getattr(each, name) for name in _NAMES] for each in declared.targets]
+    text = json.dumps(document, sort_keys=True, default=dict)  # fields may be any mapping
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+_NAMES = tuple(each.name for each in fields(TargetSettings))

@@ -79,17 +79,20 @@ def _taken(wanted: Sequence[Budget], at: datetime, take: Take, give_back: Callab
 
 
 def _opened(known: Situation, moment: datetime, draw: float) -> datetime:
-    """A time in a window, where there is one before it is late: not its first minute, where all others would be."""
+    """A time in a window, where there is one before it is late: not its first minute, where all others would be, but
+    one that differs with the certificate and the moment."""
     serving, calendar = known.record.serving, known.calendar
-    if serving is None or known.record.urgent or not calendar.windows:
+    if serving is None or known.record.urgent:
         return moment
     late = renewal.late_at(serving)
     begin = windows.next_open(calendar, moment, late) if moment < late else None
     if begin is None or begin == moment:
         return moment
-    longest = timedelta(minutes=max(each.minutes for each in calendar.windows))
-    within = (begin + longest * draw / part for part in (1, 2, 4, 8))
-    return next((each for each in within if each < late and windows.open_at(calendar, each)), begin)
+    minutes = max((each.minutes for each in calendar.windows), default=0)
+    longest = timedelta(minutes=minutes) or min(late - begin, renewal.spread(serving))  # after a blackout
+    within = longest * (((moment - budget.EPOCH) / longest + draw) % 1.0)
+    tried = (begin + within / part for part in (1, 2, 4, 8))
+    return next((each for each in tried if each < late and windows.open_at(calendar, each)), begin)
 
 
 def budgets(settings: Settings, declared: ManagedCertificate, issuer: str, account: str) -> list[Budget]:

@@ -72,7 +72,7 @@ def retire(deployment: Deployment, managed: str, version: int, now: datetime) ->
     if needed:
         return [needed]
     left = _copies(deployment, record, now)
-    return left or [*_kms_key(deployment, record, removed), *_secret(deployment, record)]
+    return left or [*_kms_key(deployment, record, removed), *_secret(deployment, record, removed)]
 
 
 # --- whether it may go ---
@@ -249,9 +249,14 @@ def _kms_key(deployment: Deployment, record: VersionRecord, removed: bool) -> li
     return kms_keys.retire(deployment.clients("kms"), record.managed, record.key_arn, asks)
 
 
-def _secret(deployment: Deployment, record: VersionRecord) -> list[str]:
-    """Give up the version's key, certificate and chain in Secrets Manager."""
+def _secret(deployment: Deployment, record: VersionRecord, removed: bool) -> list[str]:
+    """Give up the version's key, certificate and chain in Secrets Manager. The current version of a certificate that is
+    no longer declared goes with the whole secret, which can be restored for a month."""
+    store = bundle.key_store(deployment)
     try:
-        return bundle.key_store(deployment).retire(record.managed, record.ask)
+        return store.retire(record.managed, record.ask)
     except InvalidInput as error:
+        if removed:
+            store.give_up(record.managed)
+            return []
         return [f"{error}; let another version be the current one, or delete the secret when nothing reads it"]

@@ -80,7 +80,7 @@ def _of_store(
     declared: TargetSettings, store: SightingRecord, attached: Sequence[SightingRecord]
 ) -> tuple[list[TargetSettings], list[str]]:
     """The targets of one place that holds the certificate, and what they do not reach."""
-    made = [(each, _target(declared, each)) for each in attached]
+    made = [(each, _fitting(_target(declared, each))) for each in attached]
     missed = [each.sighting.location for each, target in made if target is None]
     found = [target for _, target in made if target is not None]
     itself = _itself(declared, store) if missed or not found else None
@@ -94,7 +94,15 @@ def _of_store(
 def _itself(declared: TargetSettings, store: SightingRecord) -> TargetSettings | None:
     read = _STORES.get(store.scope.source)
     fields = read(store) if read else None
-    return _settings(declared, store, *fields) if fields else None
+    return _fitting(_settings(declared, store, *fields)) if fields else None
+
+
+def _fitting(settings: TargetSettings | None) -> TargetSettings | None:
+    """A target, if its kind would take it from a person too."""
+    wanted = targets.kind(settings.kind).FIELDS if settings else ()
+    given = [(each, settings.text(each.name)) for each in wanted if settings and not each.several]
+    fits = all(re.fullmatch(each.pattern, value) or (not value and not each.needed) for each, value in given)
+    return settings if fits else None
 
 
 def _target(declared: TargetSettings, record: SightingRecord) -> TargetSettings | None:

@@ -32,7 +32,7 @@ from perennial.errors import (
     Unavailable,
 )
 from perennial.targets import acm_copy
-from perennial.targets.interface import Bundle
+from perennial.targets.interface import Bundle, Superseded
 from scripted_aws import ScriptedAws, pages, refuse
 from target_conformance import FAULTS, KILLS, Calls, Killed, watched
 
@@ -529,3 +529,103 @@ def test_imports_are_paced(monkeypatch: pytest.MonkeyPatch) -> None:
         events.emit("before-send.acm.ImportCertificate", request=None)
     assert slept[0] <= 1
     assert slept[2] > 1
+
+
+# --- retiring ---
+
+OLD = bundle(1)  # made once: its signature is another one each time
+
+
+def superseded(version: Bundle, *placed: str, spared: tuple[str, ...] = (), ask: str = "") -> Superseded:
+    return Superseded(bundle=version, ask=ask, placed=frozenset(placed), spared=frozenset(spared))
+
+
+def test_retired_copies_are_deleted(account: Account) -> None:
+    """The copy that was placed and one that nobody kept are deleted; of another version, and by others, none is. Every
+    call is declared, and a repetition writes nothing."""
+    old, new = bundle(1), bundle(2)
+    placed = account.ensure(old)
+    account.import_as_anybody(old, **{"perennial:managed": "shop"})
+    others = {account.import_as_anybody(old), account.import_as_anybody(old, **{"perennial:managed": "other"})}
+    account.placed = ""
+    others.add(account.ensure(new))
+    with watched(Calls()) as calls:
+        assert acm_copy.retire(account.acm, superseded(old, placed)) == []
+    assert set(account.held) == others
+    assert calls.writes() == ["DeleteCertificate"] * 2
+    assert {f"acm:{each}" for each in calls.names} <= set(acm_copy.RETIRES)
+    with watched(Calls()) as calls:
+        assert acm_copy.retire(account.acm, superseded(old, placed)) == []
+    assert calls.writes() == []
+
+
+def test_a_spared_copy_stays(account: Account) -> None:
+    """What another version names is neither deleted nor told."""
+    placed = account.ensure(OLD)
+    assert acm_copy.retire(account.acm, superseded(OLD, placed, spared=(placed,))) == []
+    assert set(account.held) == {placed}
+
+
+def test_what_acm_issued_is_known_by_its_request(account: Account) -> None:
+    """An ARN that ACM issued is deleted where it has the tag of the version's request, and told where it has not."""
+    version = bundle(1)
+    arn = account.import_as_anybody(version, **{"perennial:version": "a" * 32})
+    issued = replace(version, arn=arn)
+    for ask in ("", "b" * 32):
+        (told,) = acm_copy.retire(account.acm, superseded(issued, arn, ask=ask))
+        assert told.startswith(f"{arn} is a copy of shop/1, and its tag perennial:managed is not shop")
+    assert acm_copy.retire(account.acm, superseded(issued, arn, ask="a" * 32)) == []
+    assert set(account.held) == set()
+
+
+def retiring(**answers: Any) -> Any:
+    """ACM with one copy of a version that may be deleted, as far as `answers` do not say otherwise."""
+    script = {
+        "acm.SearchCertificates": lambda request: {"Results": [{"CertificateArn": ARN}]},
+        "acm.GetCertificate": lambda request: {"Certificate": OLD.certificate_pem},
+        "acm.ListTagsForCertificate": lambda request: {"Tags": [{"Key": "perennial:managed", "Value": "shop"}]},
+        "acm.DescribeCertificate": lambda request: {"Certificate": {"InUseBy": []}},
+        "acm.DeleteCertificate": lambda request: {},
+    } | {f"acm.{operation}": answer for operation, answer in answers.items()}
+    return ScriptedAws(script)("acm", REGION)
+
+
+@pytest.mark.parametrize(
+    "operation", ["GetCertificate", "ListTagsForCertificate", "DescribeCertificate", "DeleteCertificate"]
+)
+def test_a_copy_that_goes_meanwhile(operation: str) -> None:
+    """Deleted by somebody else before any of the questions: it counts as deleted."""
+    gone = refuse("ResourceNotFoundException")
+    with watched(Calls()) as calls:
+        assert acm_copy.retire(retiring(**{operation: gone}), superseded(OLD)) == []
+    assert calls.names[-1] == operation
+
+
+def test_users_are_told_in_bounds() -> None:
+    """At most five users are named, each in bounds; ACM's refusal without a name is told too."""
+    users = [
+        f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:loadbalancer/app/{'w' * 300}/{each}" for each in range(9)
+    ]
+    acm = retiring(DescribeCertificate=lambda request: {"Certificate": {"InUseBy": users}})
+    (told,) = acm_copy.retire(acm, superseded(OLD))
+    assert told.endswith(" and 4 more: let that refer to a newer certificate")
+    assert told.count("loadbalancer/app") == 5
+    assert len(told) < 1_500
+    acm = retiring(DeleteCertificate=refuse("ResourceInUseException"))
+    (told,) = acm_copy.retire(acm, superseded(OLD))
+    assert "in use by something that ACM does not name" in told
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ("AccessDeniedException", AccessDenied),
+        ("ThrottlingException", Throttled),
+        ("ConflictException", ConcurrentChange),
+        ("ValidationException", ServiceRefused),
+    ],
+)
+def test_errors_of_deleting(answer: str, kind: type[PerennialError]) -> None:
+    """Every other answer is raised, and names the action."""
+    with pytest.raises(kind, match="acm:DeleteCertificate of"):
+        acm_copy.retire(retiring(DeleteCertificate=refuse(answer)), superseded(OLD))

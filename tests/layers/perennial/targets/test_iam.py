@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,9 +14,9 @@ import pytest
 from bundles import bundle
 from load_balanced import ACCOUNT, REGION, LoadBalanced, stranger
 from perennial.certificate import Certificate
-from perennial.errors import ChangedMeanwhile, InvalidReply, NotFit, PerennialError, ServiceRefused
+from perennial.errors import AccessDenied, ChangedMeanwhile, InvalidReply, NotFit, PerennialError, ServiceRefused
 from perennial.targets import iam, iam_copy
-from perennial.targets.interface import Bundle, Later, Reach, TargetSettings
+from perennial.targets.interface import Bundle, Later, Reach, Superseded, TargetSettings
 from scripted_aws import ScriptedAws, refuse
 from target_conformance import Calls, Run, Served, Stand, TargetConformance, watched
 
@@ -360,3 +361,85 @@ def test_declared_actions() -> None:
         refusals(place)
     declared = {each.partition(":")[2] for each in (*iam.LOOKS, *iam.CHANGES)}
     assert set(calls.names) <= declared
+
+
+# --- retiring ---
+
+
+def superseded(place: Certificates, version: Bundle, *placed: str, spared: tuple[str, ...] = ()) -> list[str]:
+    place.pass_time(60)
+    old = Superseded(bundle=version, placed=frozenset(placed), spared=frozenset(spared))
+    return iam_copy.retire(place.aws.clients("iam"), old)
+
+
+def test_retired_copies_are_deleted() -> None:
+    """What was uploaded for a version is deleted, whatever prefix it has, and kept or not; what has not its tag, its
+    fingerprint or its name stays. Every call is declared."""
+    place = Certificates()
+    run = rolled_out(place)
+    iam_copy.ensure(place.aws.clients("iam"), "shop-elb", "/perennial/", place.new)
+    place.aws.uploaded(place.new, f"by-hand{name(place.new)}")
+    place.aws.uploaded(stranger(), f"stranger-2-{place.new.fingerprint[:8]}")
+    with watched(Calls()) as calls:
+        assert superseded(place, place.new, run.placed) == []
+    assert sorted(place.names) == sorted(
+        ["shop-1", f"by-hand{name(place.new)}", f"stranger-2-{place.new.fingerprint[:8]}"]
+    )
+    assert calls.writes() == ["DeleteServerCertificate"] * 2
+    assert {f"iam:{each}" for each in calls.names} <= set(iam_copy.RETIRES)
+    with watched(Calls()) as calls:
+        assert superseded(place, place.new, run.placed) == []
+    assert calls.writes() == []
+
+
+def test_a_retired_copy_in_use() -> None:
+    """What a load balancer uses stays and IAM's words are told; when it is free it goes."""
+    place = Certificates()
+    run = rolled_out(place)
+    place.aws.classic(run.placed)
+    (told,) = superseded(place, place.new, run.placed)
+    assert told.startswith(
+        f"{run.placed}, a copy of shop/2, is in use: iam:DeleteServerCertificate of {name(place.new)}"
+    )
+    assert "loadbalancer/web" in told
+    place.aws.clients("elb").delete_load_balancer(LoadBalancerName="web")
+    assert superseded(place, place.new, run.placed) == []
+    assert place.names == ["shop-1"]
+
+
+def test_copies_that_are_not_retired() -> None:
+    """What another version names stays; what was placed and has not the tag stays and is told."""
+    place = Certificates()
+    run = rolled_out(place)
+    assert superseded(place, place.new, run.placed, spared=(run.placed,)) == []
+    place.aws.clients("iam").untag_server_certificate(
+        ServerCertificateName=name(place.new), TagKeys=["perennial:managed"]
+    )
+    (told,) = superseded(place, place.new, run.placed)
+    assert told.startswith(f"{run.placed} is a copy of shop/2, and its tag perennial:managed is not shop")
+    assert place.names == ["shop-1", name(place.new)]
+
+
+@pytest.mark.parametrize("operation", ["GetServerCertificate", "DeleteServerCertificate"])
+def test_a_copy_that_goes_meanwhile(operation: str) -> None:
+    """Deleted by somebody else meanwhile counts as deleted; a denial is told and names the action."""
+    new, tag = bundle(2), [{"Key": "perennial:managed", "Value": "shop"}]
+    listed = {
+        "Path": "/perennial/",
+        "ServerCertificateName": name(new),
+        "ServerCertificateId": "ASCA0123456789012",
+        "Arn": f"arn:aws:iam::{ACCOUNT}:server-certificate/perennial/{name(new)}",
+        "UploadDate": datetime(2026, 11, 23, tzinfo=UTC),
+    }
+    held = {"ServerCertificateMetadata": listed, "CertificateBody": new.certificate_pem, "Tags": tag}
+    script = {
+        "iam.ListServerCertificates": lambda request: {"ServerCertificateMetadataList": [listed]},
+        "iam.GetServerCertificate": lambda request: {"ServerCertificate": held},
+    }
+    old = Superseded(bundle=new)
+    gone = ScriptedAws({**script, f"iam.{operation}": refuse("NoSuchEntity", status=404)})
+    assert iam_copy.retire(gone("iam"), old) == []
+    assert gone.calls[-1] == f"iam.{operation}"
+    denied = ScriptedAws({**script, f"iam.{operation}": refuse("AccessDenied", status=403)})
+    with pytest.raises(AccessDenied, match=f"iam:{operation} of {name(new)}"):
+        iam_copy.retire(denied("iam"), old)

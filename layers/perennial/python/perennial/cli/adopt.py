@@ -82,9 +82,9 @@ def _before(out: Path | None) -> str:
 
 def _names(out: Path | None, before: str) -> set[str]:
     """The names that the file declares."""
-    from perennial import declaration
+    from perennial import declaration, declaration_writing
 
-    if not before.strip():
+    if declaration_writing.empty(before):
         return set()
     return {each.name for each in declaration.read([(str(out), before)]).certificates}
 

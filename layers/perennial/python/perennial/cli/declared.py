@@ -30,7 +30,8 @@ def read(files: Sequence[Any]) -> Reading:
 
 
 def _name(file: Any) -> str:
-    return "stdin" if file.name in ("-", "<stdin>") else str(file.name)
+    name = getattr(file, "name", "-")  # what stands in for stdin may have none
+    return "stdin" if name in ("-", "<stdin>") else str(name)
 
 
 def _text(file: Any) -> str:
@@ -63,7 +64,7 @@ def show(found: Sequence[Change], *, prune: bool) -> None:
             out.print(Text(line, style), soft_wrap=True)
     if len(written) > SHOWN:
         out.print(Text(f"… and {len(written) - SHOWN:,} more: --json shows all", "dim"))
-    out.print(Text(summary(found, prune=prune)))
+    out.print(Text(summary(found, prune=prune)), soft_wrap=True)
 
 
 def _lines(change: Change) -> Iterator[tuple[str, str]]:

@@ -165,7 +165,7 @@ def _next(decision: Decision, now: datetime) -> str:
 
 
 def _planned(record: ManagedRecord, decision: Decision) -> str:
-    if record.planned_at is None or decision.step in ("request", "plan"):
+    if record.planned_at is None or decision.state != "serving" or decision.step == "request":
         return ""
     return f"a new version is requested on {_at(record.planned_at)} ({record.planned_for})"
 

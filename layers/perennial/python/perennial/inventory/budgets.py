@@ -5,13 +5,12 @@ A slot is a counter of some seconds of one budget. It is an item that expires by
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from perennial.inventory.items import Item, stamp, time_of
 from perennial.inventory.writing import update
 
-SLOT, HEALTH = "SLOT#", "HEALTH"
+SLOT, HEALTH, WAITING = "SLOT#", "HEALTH", "WAITING#"
 KEPT = timedelta(days=2)  # after its time
 
 
@@ -31,7 +30,7 @@ class Budgets:
 
     def issuer_failed(self, issuer: str, managed: str, reason: str, now: datetime) -> None:
         """A request waits because its issuer does not answer: it is woken when the issuer has answered someone else."""
-        Item(f"ISSUER#{issuer}", f"WAITING#{managed}", kind="waiting", attempted_at=stamp(now)).save()
+        Item(f"ISSUER#{issuer}", f"{WAITING}{managed}", kind="waiting", attempted_at=stamp(now)).save()
         update(
             (f"ISSUER#{issuer}", HEALTH),
             [Item.reason.set(reason[:500]), Item.attempted_at.set(stamp(now))],
@@ -44,10 +43,17 @@ class Budgets:
             return time_of(item.attempted_at), str(item.reason)
         return None
 
-    def issuer_answered(self, issuer: str) -> Iterator[str]:
-        """An issuer answered: the managed certificates that waited for it, each once, none where it was well. What is
-        given out is forgotten only when the next one is asked for."""
-        for item in Item.query(f"ISSUER#{issuer}", Item.sk.startswith("WAITING#"), consistent_read=True):
-            yield item.sk.removeprefix("WAITING#")
-            item.delete()
+    def waiting_for(self, issuer: str, limit: int) -> list[str]:
+        """The managed certificates that wait for an issuer, at most so many."""
+        found = Item.query(
+            f"ISSUER#{issuer}", Item.sk.startswith(WAITING), consistent_read=True, limit=limit, page_size=limit
+        )
+        return [item.sk.removeprefix(WAITING) for item in found]
+
+    def waits_no_more(self, issuer: str, managed: str) -> None:
+        """A managed certificate was woken."""
+        Item(f"ISSUER#{issuer}", f"{WAITING}{managed}").delete()
+
+    def issuer_is_well(self, issuer: str) -> None:
+        """An issuer answers, and nothing waits for it."""
         Item(f"ISSUER#{issuer}", HEALTH).delete()

@@ -1,5 +1,5 @@
-"""Which issuer is asked: the profile's own, or a further one that the profile allows a request to choose; never one that
-is distrusted.
+"""Which issuer is asked: the profile's own, or a further one that the profile lets a request choose; never one that is
+distrusted.
 """
 
 from __future__ import annotations
