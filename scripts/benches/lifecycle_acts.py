@@ -88,7 +88,7 @@ def _save(
         revision=record.revision + 1,
         **changes,
     )
-    world.inventory.save_managed(kept, saved)
+    world.inventory.keep(kept, saved)
 
 
 def _rest(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> Done:

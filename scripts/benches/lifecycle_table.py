@@ -7,8 +7,9 @@ A read is a call to the table that reads, a write one that writes, also where it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from heapq import nsmallest
 
 from benches.lifecycle_fleet import Kept
 from benches.lifecycle_records import changed
@@ -43,10 +44,18 @@ class Table:
         self.reads[self.purpose] += 1
         return self.kept[name].record
 
-    def save_managed(self, kept: Kept, record: ManagedRecord) -> None:
-        """It is put into the heap of due times only when its execution ends: until then its lease holds."""
+    def keep(self, kept: Kept, record: ManagedRecord) -> None:
+        """Write what an execution made of a managed certificate. Until that ends its lease holds, and nobody looks."""
         self.writes[self.purpose] += 1
         kept.record = record
+
+    def save_managed(self, record: ManagedRecord) -> ManagedRecord:
+        """Write what someone else made of it, who lets it be looked at when it is due."""
+        kept = self.kept[record.name]
+        self.keep(kept, changed(record, revision=record.revision + 1))
+        if record.due_at:
+            self._due(record.due_at, kept)
+        return kept.record
 
     def lease_managed(self, kept: Kept, due: datetime, until: datetime) -> int | None:
         """As `Managed.lease_managed`."""
@@ -56,13 +65,6 @@ class Table:
             return None
         kept.record = changed(record, due_at=until, fence=record.fence + 1, revision=record.revision + 1)
         return kept.record.fence
-
-    def wake_managed(self, name: str, now: datetime) -> bool:
-        self.writes[self.purpose] += 1
-        kept = self.kept[name]
-        kept.record = changed(kept.record, due_at=now, revision=kept.record.revision + 1)
-        self._due(now, kept)
-        return True
 
     # --- versions and rollouts ---
 
@@ -125,12 +127,14 @@ class Table:
         self.reads[self.purpose] += 1
         return self._down.get(issuer)
 
-    def issuer_answered(self, issuer: str) -> Iterator[str]:
+    def waiting_for(self, issuer: str, limit: int) -> list[str]:
         self.reads[self.purpose] += 1
-        waiting = self._waiting.get(issuer, {})
-        for name in sorted(waiting):
-            yield name
-            self.writes[self.purpose] += 1
-            waiting.pop(name, None)
+        return nsmallest(limit, self._waiting.get(issuer, ()))
+
+    def waits_no_more(self, issuer: str, managed: str) -> None:
+        self.writes[self.purpose] += 1
+        self._waiting.get(issuer, {}).pop(managed, None)
+
+    def issuer_is_well(self, issuer: str) -> None:
         self.writes[self.purpose] += 1
         self._down.pop(issuer, None)

@@ -193,6 +193,15 @@ CASES: dict[str, tuple[Situation, str, str, datetime | None]] = {
         "request",
         NOW + 15.5 * DAY,
     ),
+    "late, and the last try failed: its pause is waited for": (
+        situation(
+            planned(replace(LATE, failed="version shop/2", failed_at=NOW, attempts=1), "retry", NOW + HOUR),
+            version=FAILED,
+        ),
+        "failing",
+        "request",
+        NOW + HOUR,
+    ),
     "due, and forced: waits for no window": (
         situation(planned(replace(OLD, urgent=True), "lifetime", NOW), version=version(1), calendar=CLOSED),
         "due",

@@ -22,6 +22,11 @@
 | `proof`, `proof_signing` | the record of it, signed |
 | `key_formats`, `pkcs12`, `jks` | a key and its certificates as applications want them |
 | `webhook_*`, `callbacks` | events for what deploys by itself, and its reports |
+| `managed_certificate`, `declaration*`, `declared_changes`, `applying`, `adoption` | what a team declares |
+| `renewal`, `windows`, `window_*`, `budget`, `planning`, `backoff` | why and when a certificate is renewed |
+| `lifecycle`, `lifecycle_rules`, `lifecycle_step`, `forcing`, `suspicion` | what a managed certificate does next |
+| `retirement` | what was made for a superseded version is removed |
+| `alerting`, `alert_*`, `acknowledgement` | who is told when a renewal does not succeed |
 | `dispatch` | what is due now |
 | `settings`, `clients`, `errors` | configuration; AWS clients and what their errors mean; the error vocabulary |
 | `cli/` | the `perennial` command |

@@ -292,8 +292,9 @@ def _planned(
     record = known.record
     if record.planned_at is None or record.planned_for != purpose:
         return replace(wanted, step=Step.PLAN, at=now, purpose=purpose, first=max(first, now), last=max(last, now))
-    at = _opened(known, record.planned_at, now)
-    return replace(wanted, at=min(at, max(renewal.late_at(record.serving), now)) if record.serving else at)
+    at, serving = _opened(known, record.planned_at, now), record.serving
+    late = renewal.late_at(serving) if serving else now
+    return replace(wanted, at=min(at, late) if now < late else at)  # what would be late is looked at before
 
 
 # --- something serves ---
