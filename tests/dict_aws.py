@@ -96,8 +96,12 @@ class SecretsManager:
 
     clock: Callable[[], datetime]
     secrets: dict[str, dict[str, SecretVersion]] = field(default_factory=dict)
+    deleted: dict[str, datetime] = field(default_factory=dict)  # scheduled for it: when they are gone
 
     def create_secret(self, *, Name: str, **_: Any) -> dict[str, Any]:
+        self._forget(Name)
+        if Name in self.deleted:
+            raise refused("InvalidRequestException", "CreateSecret", "it is already scheduled for deletion")
         if Name in self.secrets:
             raise refused("ResourceExistsException", "CreateSecret")
         self.secrets[Name] = {}
@@ -127,7 +131,8 @@ class SecretsManager:
     def describe_secret(self, *, SecretId: str) -> dict[str, Any]:
         versions = self._versions(SecretId, "DescribeSecret")
         stages = {name: sorted(each.labels) for name, each in versions.items() if each.labels}
-        return {"ARN": _arn(SecretId), "Name": SecretId, "VersionIdsToStages": stages}
+        told = {"DeletedDate": self.clock()} if SecretId in self.deleted else {}
+        return {"ARN": _arn(SecretId), "Name": SecretId, "VersionIdsToStages": stages, **told}
 
     def update_secret_version_stage(
         self, *, SecretId: str, VersionStage: str, MoveToVersionId: str = "", RemoveFromVersionId: str = ""
@@ -145,17 +150,40 @@ class SecretsManager:
             versions[holder].labels.discard(VersionStage)
         return {"ARN": _arn(SecretId)}
 
+    def delete_secret(self, *, SecretId: str, RecoveryWindowInDays: int) -> dict[str, Any]:
+        self._versions(SecretId, "DeleteSecret")
+        assert 7 <= RecoveryWindowInDays <= 30  # API reference, DeleteSecret
+        self.deleted[SecretId] = self.clock() + timedelta(days=RecoveryWindowInDays)
+        return {"ARN": _arn(SecretId), "Name": SecretId, "DeletionDate": self.deleted[SecretId]}
+
+    def restore_secret(self, *, SecretId: str) -> dict[str, Any]:
+        self._forget(SecretId)
+        if SecretId not in self.secrets:
+            raise refused("ResourceNotFoundException", "RestoreSecret")
+        self.deleted.pop(SecretId, None)
+        return {"ARN": _arn(SecretId), "Name": SecretId}
+
     def labelled(self, name: str) -> dict[str, SecretVersion]:
         """The versions of a secret that have a label."""
-        return {each: version for each, version in self.secrets.get(name, {}).items() if version.labels}
+        found = {} if name in self.deleted else self.secrets.get(name, {})
+        return {each: version for each, version in found.items() if version.labels}
 
     def delete(self, name: str) -> None:
         """Someone deletes a secret for good."""
         self.secrets.pop(name, None)
+        self.deleted.pop(name, None)
+
+    def _forget(self, name: str) -> None:
+        """What was scheduled for deletion is gone when its time has come."""
+        if name in self.deleted and self.deleted[name] <= self.clock():
+            self.delete(name)
 
     def _versions(self, name: str, operation: str) -> dict[str, SecretVersion]:
+        self._forget(name)
         if name not in self.secrets:
             raise refused("ResourceNotFoundException", operation)
+        if name in self.deleted and operation != "DescribeSecret":
+            raise refused("InvalidRequestException", operation, "the secret was marked for deletion")
         old = self.clock() - DELETED_AFTER
         versions = self.secrets[name]
         for each in [each for each, version in versions.items() if not version.labels and version.created < old]:

@@ -724,7 +724,7 @@ class World:
 
     def comes_to_rest(self, within: timedelta = timedelta(days=4)) -> None:
         """When everything works again, each certificate that is declared serves what is declared, with no more keys than
-        it needs; what was removed is retired when someone has deleted its secret."""
+        it needs; what was removed is retired."""
         self.mend()
         self.good_since = None
         self.live(within, until=self.rests)
@@ -761,11 +761,10 @@ class World:
 
     def _retires(self, within: timedelta) -> None:
         removed = [each.name for each in self.records() if each.name not in self.declarations]
-        for name in removed:
-            self.secrets.delete(PREFIX + name)
         self.live(within, until=lambda: all(self.record(each).state is ManagedState.RETIRED for each in removed))
         for name in removed:
             assert self.record(name).state is ManagedState.RETIRED, self.record(name)
+            assert not self.secrets.labelled(PREFIX + name), f"{name} is retired, and has a key"
             assert all(each.state is VersionState.RETIRED for each in self.versions(name))
 
 

@@ -24,7 +24,8 @@
 | `webhook_*`, `callbacks` | events for what deploys by itself, and its reports |
 | `managed_certificate`, `declaration*`, `declared_changes`, `applying`, `adoption` | what a team declares |
 | `renewal`, `windows`, `window_*`, `budget`, `planning`, `backoff` | why and when a certificate is renewed |
-| `lifecycle`, `lifecycle_rules`, `lifecycle_step`, `forcing`, `suspicion` | what a managed certificate does next |
+| `lifecycle*`, `suspicion` | what a managed certificate does next |
+| `forcing`, `revocation` | what a person asks for |
 | `retirement` | what was made for a superseded version is removed |
 | `alerting`, `alert_*`, `acknowledgement` | who is told when a renewal does not succeed |
 | `dispatch` | what is due now |

@@ -1,4 +1,4 @@
-"""`perennial why` and `perennial renew`: what a managed certificate does next, and asking for it."""
+"""`perennial why`, `renew` and `revoke`: what a managed certificate does next, and asking for it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perennial.lifecycle import Decision, Situation
 
 PAUSE = 2.0  # seconds between two looks
+REASONS = ("unspecified", "key-compromise", "affiliation-changed", "superseded", "cessation-of-operation")
 STATES = {  # for people
     "requested": "is declared; nothing is issued yet",
     "issuing": "gets a new version",
@@ -93,6 +94,41 @@ def renew(name: str, force: bool, wait: bool, table_name: str | None, profile: s
     return _wait(found.inventory, record)
 
 
+@click.command(
+    epilog=options.example(
+        "perennial revoke shop --reason key-compromise         # the version that serves; a new one is issued at once",
+        "perennial revoke shop --version 3 --reason superseded --yes",
+    )
+)
+@click.argument("name", metavar="NAME")
+@click.option("--reason", type=click.Choice(REASONS), required=True, help="Why, as the CA is told (RFC 5280 5.3.1).")
+@click.option("--version", type=click.IntRange(1, 999_999), help="Version.  [default: the one that serves]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options.session
+def revoke(
+    name: str,
+    reason: str,
+    version: int | None,
+    yes: bool,
+    table_name: str | None,
+    profile: str | None,
+    region: str | None,
+) -> None:
+    """Revoke a version of a managed certificate, which cannot be taken back. What serves is renewed at once."""
+    from datetime import UTC
+
+    from perennial import revocation
+    from perennial.cli.deployed import deployment
+
+    if not yes:
+        which = f"version {version}" if version else "the version that serves"
+        click.confirm(f"Revoke {which} of {name} for good?", abort=True, err=True)
+    found = deployment(table_name, profile, region, with_key=True)
+    by = str(found.clients("sts").get_caller_identity()["Arn"])
+    record = revocation.revoke(found, name, reason, by, datetime.now(UTC), version or 0)
+    click.echo(f"Version {record.reference} is revoked. What happens next: perennial why {name}", err=True)
+
+
 def _wait(inventory: Any, asked: ManagedRecord) -> int:
     """Say what changes until the renewal that was asked for has ended. Returns the exit code."""
     import time
@@ -121,7 +157,7 @@ def _lines(known: Situation, decision: Decision, now: datetime) -> Iterator[str]
         "Serves": _serving(record.serving, now),
         "Why": decision.why,
         "Next": _next(decision, now),
-        "Then": _planned(record, decision),
+        "Renews": _renews(record, decision),
         "Failed": _failed(record),
         "Asked by": record.forced_by,
         "Retires": ", ".join(f"version {number} on {_at(at)}" for number, at in record.retiring),
@@ -164,10 +200,14 @@ def _next(decision: Decision, now: datetime) -> str:
     return f"{STEPS[decision.step]}: {when}"
 
 
-def _planned(record: ManagedRecord, decision: Decision) -> str:
-    if record.planned_at is None or decision.state != "serving" or decision.step == "request":
+def _renews(record: ManagedRecord, decision: Decision) -> str:
+    """When it is to be renewed, where something else comes before."""
+    if record.serving is None or decision.state != "serving" or decision.step == "request":
         return ""
-    return f"a new version is requested on {_at(record.planned_at)} ({record.planned_for})"
+    from perennial import renewal
+
+    wanted = renewal.timed(record.serving, record.advice)
+    return f"on {_at(record.planned_at or wanted.at)}: {wanted.detail}"
 
 
 def _failed(record: ManagedRecord) -> str:

@@ -26,6 +26,7 @@ _COMMANDS = {  # name -> module and attribute, in the order of the help
     "managed": ("perennial.cli.managed", "managed"),
     "why": ("perennial.cli.lifecycle", "why"),
     "renew": ("perennial.cli.lifecycle", "renew"),
+    "revoke": ("perennial.cli.lifecycle", "revoke"),
     "deploy": ("perennial.cli.rollouts", "deploy"),
     "rollouts": ("perennial.cli.rollouts", "rollouts"),
     "alerts": ("perennial.cli.alerts", "alerts"),

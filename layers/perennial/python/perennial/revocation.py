@@ -1,0 +1,86 @@
+"""Revoking a version of a managed certificate at the issuer that issued it (RFC 5280 5.3.1, RFC 8555 7.6).
+
+What serves and is revoked is renewed at once: no window is waited for, and no pause after a failure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from perennial.clients import meant
+from perennial.errors import ConcurrentChange, InvalidInput, NotFound, ServiceRefused
+from perennial.inventory.records import VersionRecord
+
+if TYPE_CHECKING:
+    from perennial.deployment import Deployment
+
+REASONS = {  # CRLReason by the word for people; those that concern a certificate of one's own
+    "unspecified": 0,
+    "key-compromise": 1,
+    "affiliation-changed": 3,
+    "superseded": 4,
+    "cessation-of-operation": 5,
+}
+TRIES = 5
+
+
+@meant("revoking a certificate")
+def revoke(deployment: Deployment, name: str, reason: str, by: str, now: datetime, version: int = 0) -> VersionRecord:
+    """Revoke a version (0: the one that serves, or else the newest that was issued), and renew what serves. Revoking
+    again changes nothing.
+
+    Raises: NotFound, InvalidInput; ServiceRefused where the issuer cannot revoke.
+    """
+    from perennial.certificate import parse
+    from perennial.issuance import issuer_of
+    from perennial.issuers import issuer
+
+    record = _version(deployment, name, version)
+    asked: Any = issuer(issuer_of(deployment, record), deployment)
+    if not hasattr(asked, "revoke"):
+        raise ServiceRefused(f"{record.issuer} cannot revoke; do it at the CA")
+    asked.revoke(parse(record.chain[0]), record.arn, _code(reason))
+    _renew(deployment, record, by, now)
+    return record
+
+
+def _code(reason: str) -> int:
+    if reason not in REASONS:
+        raise InvalidInput(f"{reason[:50]!r} is no reason; there are {', '.join(REASONS)}")
+    return REASONS[reason]
+
+
+def _version(deployment: Deployment, name: str, number: int) -> VersionRecord:
+    inventory = deployment.inventory
+    managed = inventory.find_managed(name)
+    number = number or (managed.serving.number if managed and managed.serving else 0)
+    if number:
+        found = inventory.version(f"{name}/{number}")
+        if not found.chain:
+            raise InvalidInput(f"version {found.reference} is {found.state}: nothing was issued that could be revoked")
+        return found
+    for each in inventory.versions(name):
+        if each.chain:
+            return each
+    raise NotFound(f"{name[:100]!r} has no version that was issued; perennial managed list shows what there is")
+
+
+def _renew(deployment: Deployment, revoked: VersionRecord, by: str, now: datetime) -> None:
+    """What serves and is revoked now has a reason to be renewed."""
+    for attempt in range(TRIES):
+        record = deployment.inventory.find_managed(revoked.managed)
+        serving = record.serving if record else None
+        if record is None or serving is None or serving.number != revoked.number or record.removed_at:
+            return
+        marked = replace(serving, revoked_at=serving.revoked_at or now)
+        try:
+            deployment.inventory.save_managed(
+                replace(record, serving=marked, forced_at=now, forced_by=by, urgent=True, due_at=now)
+            )
+        except ConcurrentChange:
+            if attempt == TRIES - 1:
+                raise
+        else:
+            return

@@ -1,0 +1,60 @@
+"""Revoking: what the CA is told, and that what serves is renewed at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from issuing import IssuingHub, issuing_hub
+from managed_records import record
+from perennial import lifecycle_step, renewal, revocation
+from perennial.errors import InvalidInput, NotFound
+from perennial.inventory.records import ManagedState
+
+
+@pytest.fixture
+def hub() -> Iterator[IssuingHub]:
+    with issuing_hub() as made:
+        yield made
+
+
+def serving(hub: IssuingHub) -> str:
+    """A version that is issued and serves; returns the name of its managed certificate."""
+    reference = hub.request("shop.example.com").reference
+    hub.run(reference)
+    version = hub.version(reference)
+    served = lifecycle_step.served(version, "x", hub.now)
+    hub.deployment.inventory.save_managed(record(serving=served, state=ManagedState.SERVING))
+    return version.managed
+
+
+def test_what_serves_is_revoked_and_renewed(hub: IssuingHub) -> None:
+    """The CA is told the certificate and the reason; the certificate is due, and the reason to renew is this one."""
+    name = serving(hub)
+    revoked = revocation.revoke(hub.deployment, name, "key-compromise", "anna", hub.now)
+    assert hub.server.kinds.count("revokeCert") == 1
+    found = hub.deployment.inventory.managed_certificate(name)
+    assert found.serving and found.serving.revoked_at == hub.now
+    assert (found.urgent, found.forced_by, revoked.number) == (True, "anna", 1)
+    rules = renewal.Rules(issuer="ca", keys=("EC-256",))
+    assert renewal.renewal(found, found.serving, rules, hub.now).reason in (renewal.REVOKED, renewal.CHANGED)
+
+
+def test_revoking_again_changes_nothing(hub: IssuingHub) -> None:
+    """The first time stays; the CA's answer that it is revoked already is no error."""
+    name = serving(hub)
+    revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now)
+    revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now + timedelta(hours=1))
+    found = hub.deployment.inventory.managed_certificate(name).serving
+    assert found and found.revoked_at == hub.now
+
+
+def test_what_cannot_be_revoked(hub: IssuingHub) -> None:
+    """A name without a version, a version without a certificate, and an unknown reason are refused in words."""
+    name = serving(hub)
+    with pytest.raises(NotFound, match="managed list"):
+        revocation.revoke(hub.deployment, "none", "superseded", "anna", hub.now)
+    with pytest.raises(InvalidInput, match="key-compromise"):
+        revocation.revoke(hub.deployment, name, "boredom", "anna", hub.now)
