@@ -59,7 +59,7 @@ def run(definition: Mapping[str, Any], event: Any, *, invoke: Invoke, wait: Wait
     """One execution. `invoke` gets a Task's resource and payload and returns a result or raises TaskError; `wait` gets
     the seconds of a Wait, and of the pause before a Retry (without jitter)."""
     ran = Ran(output=deepcopy(event))
-    machine = _Machine(ran, invoke, wait)
+    machine = Machine(ran, invoke, wait)
     name = definition["StartAt"]
     while not ran.status:
         assert len(ran.states) < MOST_STATES, f"no end after {MOST_STATES} states"
@@ -69,7 +69,7 @@ def run(definition: Mapping[str, Any], event: Any, *, invoke: Invoke, wait: Wait
 
 
 @dataclass
-class _Machine:
+class Machine:
     ran: Ran
     invoke: Invoke
     wait: Wait

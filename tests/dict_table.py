@@ -1,7 +1,7 @@
 """The inventory's table in dictionaries, for tests that take hundreds of thousands of steps.
 
-It answers at the level of pynamodb's connection, so that the whole inventory runs as it is: models, conditions, updates,
-queries and indexes. moto does the same thirty times as slowly; `test_living.py` lets both answer the same questions.
+It answers at the level of pynamodb's connection, so that the whole inventory runs as it is: models, conditions,
+updates, queries and indexes. moto takes many times as long; `test_living.py` lets both have the same life.
 
     table = DictTable()
     with table.in_place():

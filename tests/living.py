@@ -46,7 +46,7 @@ from perennial import (
     rollout_failure,
     targets,
 )
-from perennial.certificate import Certificate, parse
+from perennial.certificate import Certificate
 from perennial.certificate_request import CertificateRequest
 from perennial.deployment import Deployment
 from perennial.errors import (
@@ -283,8 +283,8 @@ class StepFunctions:
 
     world: World
 
-    def start_execution(self, *, stateMachineArn: str, name: str, input: str) -> dict[str, Any]:
-        self.world.begin(stateMachineArn, name, input)
+    def start_execution(self, *, stateMachineArn: str, name: str, **given: str) -> dict[str, Any]:
+        self.world.begin(stateMachineArn, name, given["input"])
         return {"executionArn": name}
 
     def list_executions(self, *, stateMachineArn: str, statusFilter: str, maxResults: int) -> dict[str, Any]:
@@ -297,9 +297,10 @@ Steps = Mapping[str, Callable[[Deployment, Mapping[str, Any], datetime], Mapping
 
 def _steps() -> Steps:
     """What the functions do: the name of a Task's resource → the library's step, as the handlers call it."""
+    issuing: dict[str, Any] = {each: getattr(issuance, each) for each in ("prepare", "advance", "store", "clean")}
     of_version = {
-        name: lambda found, given, now, act=getattr(issuance, name): act(found, given["version"], now).document()
-        for name in ("prepare", "advance", "store", "clean")
+        name: lambda found, given, now, act=act: act(found, given["version"], now).document()
+        for name, act in issuing.items()
     }
     rolling: dict[str, Any] = {"preflight": rollout_check.preflight}
     rolling |= {name: getattr(rollout, name) for name in ("activate", "prove", "restore", "finish")}
@@ -462,7 +463,7 @@ class World:
         ran = asl.Ran(output=json.loads(payload))
         made = Execution(machine, name, payload, ran, str(DEFINITIONS[machine]["StartAt"]), self.now)
         made.number = len(self.executions)
-        made.interpreter = asl._Machine(ran, self._invoke(made), self._wait(made))
+        made.interpreter = asl.Machine(ran, self._invoke(made), self._wait(made))
         self.executions.append(made)
         return made
 
@@ -559,7 +560,7 @@ class World:
 
     def settle(self, skew: timedelta = ZERO) -> None:
         """Let all executions go on until they end or wait."""
-        while any([self.step(each, skew) for each in self.running()]):
+        while any(self.step(each, skew) for each in self.running()):
             pass
 
     def sleep(self, duration: timedelta) -> None:
@@ -567,9 +568,7 @@ class World:
         self.clock.now += duration
         self.good_since = None
 
-    def live(
-        self, duration: timedelta, skew: timedelta = ZERO, until: Callable[[], bool] = lambda: False
-    ) -> None:
+    def live(self, duration: timedelta, skew: timedelta = ZERO, until: Callable[[], bool] = lambda: False) -> None:
         """The tick comes each minute, and everything goes on, for as long as that or until something holds."""
         end, ticked = self.now + duration, None
         if self.all_works() and self.good_since is None:
@@ -723,8 +722,8 @@ class World:
     # --- where everything leads ---
 
     def comes_to_rest(self, within: timedelta = timedelta(days=4)) -> None:
-        """When everything works again, each certificate that is declared serves what is declared, with no more keys than
-        it needs; what was removed is retired."""
+        """When everything works again, each certificate that is declared serves what is declared, with no more keys
+        than it needs; what was removed is retired."""
         self.mend()
         self.good_since = None
         self.live(within, until=self.rests)
@@ -817,7 +816,7 @@ def _observed(world: World, names: tuple[str, ...], *, host: str, port: int, **_
     """What handshakes at a place show."""
     place = world.places[host.removesuffix(".example")]
     served = world.authority.made.get(place.serves) or world.foreign.get(place.serves)
-    if served is None or place.mode in PLACE_MODES and place.mode != "denied":
+    if served is None or (place.mode in PLACE_MODES and place.mode != "denied"):
         silent = Observation(address=host, port=port, problem="no connection: Connection refused")
         return prover.Observed(observations=(silent,))
     _, above = _cas()
@@ -836,9 +835,7 @@ def _in_turn(write: Callable[[Any], object], these: Any) -> None:
 
 
 @contextmanager
-def living_hub(
-    *names: str, days: int = 6, issuer: str = "", more: str = "", table: Any = None
-) -> Iterator[World]:
+def living_hub(*names: str, days: int = 6, issuer: str = "", more: str = "", table: Any = None) -> Iterator[World]:
     """A hub with nothing declared, a CA whose certificates live `days`, and places (`shop-a`, `shop-b`, `blog-a` where
     none are named), each with a certificate of someone else."""
     clock, calls, table = Clock(BEGIN), Calls(), table or DictTable()
@@ -851,10 +848,8 @@ def living_hub(
         each.foreign = foreign.fingerprint or ""
         each.put(each.foreign)
         world.foreign[each.foreign] = foreign
-    told = {each: channels for each in ("sns", "events", "securityhub")}
-    world.clients = DictClients(
-        calls, secretsmanager=secrets, kms=Kms(), stepfunctions=StepFunctions(world), **told
-    )
+    told = dict.fromkeys(("sns", "events", "securityhub"), channels)
+    world.clients = DictClients(calls, secretsmanager=secrets, kms=Kms(), stepfunctions=StepFunctions(world), **told)
     kind = LivingKind(places)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patched, table.in_place():
         patched.setattr(targets, "names", lambda: ("scripted",))

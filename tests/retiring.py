@@ -236,7 +236,7 @@ class RetiringHub:
 @contextmanager
 def retiring_hub(numbers: tuple[int, ...] = (3,)) -> Iterator[RetiringHub]:
     """A hub with issued versions 1, 2 and `numbers`, and nothing deployed."""
-    with pytest.MonkeyPatch.context() as patched, strict_secrets(), rolling_hub(earlier=False) as rolling:
+    with strict_secrets(), rolling_hub(earlier=False) as rolling, pytest.MonkeyPatch.context() as patched:
         patched.setitem(default_user_config["core"]["passthrough"], "services", list(_FAKED))  # moto lets them alone
         patched.setattr(targets, "names", _NAMES)
         patched.setattr(targets, "kind", _KIND)

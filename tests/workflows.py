@@ -124,9 +124,7 @@ ROLLOUT: State = {
         "What next?": _choice("$.step.next", "Finish", wait="Wait", **_WORKING, postponed="Postponed"),
         "Wait": _wait("Then?"),
         "Then?": _choice("$.step.then", "Finish", **_WORKING),
-        "Give up": _step(
-            "give_up_rollout", {"rollout.$": "$.rollout", "error.$": "$.error"}, "$.step", "What next?"
-        ),
+        "Give up": _step("give_up_rollout", {"rollout.$": "$.rollout", "error.$": "$.error"}, "$.step", "What next?"),
         "Finish": _rolling("finish", "How did it end?", caught=False),
         "How did it end?": _choice("$.step.next", "Not deployed", deployed="Deployed"),
         "Not deployed": {"Type": "Fail", "Error": "NotDeployed", "CausePath": "$.step.doing"},

@@ -45,10 +45,10 @@ def step(world: World, kept: Kept, fence: int, now: datetime, told: Told | None 
     """Go on with a managed certificate until there is long work to do, or nothing. `told` hears every decision."""
     table = world.inventory
     for _ in range(ACTS):
-        table.count(1, 0)
         if kept.record.fence != fence:
+            table.count(1, 0)
             return Done(ENDED)
-        table.count(2, 0)
+        table.count(3, 0)
         known = _gathered(kept, now)
         decision = lifecycle.decide(known, now)
         if told:

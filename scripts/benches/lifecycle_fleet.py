@@ -36,6 +36,7 @@ INTERVALS = {LONG: 30.2, SHORT: 2.85}  # days from one renewal to the next, as t
 GENEROUS = 2.5  # times the need: a budget
 ALLOWED = 1.5  # times the budget: what the issuer itself allows
 DECLARED_ANEW = 0.03  # of the fleet, in the first weeks
+ADOPTING = timedelta(hours=12)  # that it takes to declare the others
 GROUP = 50  # certificates that are declared in the same moment
 DOMAIN = {LONG: 50, SHORT: 10}  # certificates that share a registered domain
 ACCOUNTS = 40  # of the targets
@@ -66,10 +67,10 @@ class Authority:
 
 
 AUTHORITIES = (
-    Authority(name="public", kind="acme", shares={LONG: 0.02, SHORT: 0.002}, seconds=(25, 90), windows=True),
-    Authority(name="second", kind="acme", shares={LONG: 0.01}, seconds=(25, 120)),
-    Authority(name="amazon", kind="acm", shares={LONG: 0.42}, seconds=(60, 600)),
-    Authority(name="private", kind="acm_pca", shares={LONG: 0.538, SHORT: 0.01}, seconds=(5, 15)),
+    Authority(name="public", kind="acme", shares={LONG: 0.01, SHORT: 0.002}, seconds=(25, 90), windows=True),
+    Authority(name="second", kind="acme", shares={LONG: 0.005}, seconds=(25, 120)),
+    Authority(name="amazon", kind="acm", shares={LONG: 0.435}, seconds=(60, 600)),
+    Authority(name="private", kind="acm_pca", shares={LONG: 0.536, SHORT: 0.012}, seconds=(5, 15)),
 )
 SHARDS = (("private",), ("public", "second", "amazon"))  # what one process simulates
 
@@ -149,7 +150,7 @@ def _kept(known: Settings, authority: Authority, days: int, number: int, random:
 
 
 def _begun(kept: Kept, number: int, random: Random) -> Kept:
-    """Adopted at some age, or declared anew in one of the first weeks."""
+    """Adopted on the first day, at some age, or declared anew in one of the first weeks."""
     record = kept.record
     if number // GROUP % round(1 / DECLARED_ANEW) == 1:
         at = START + timedelta(days=number // GROUP % 28)
@@ -158,6 +159,7 @@ def _begun(kept: Kept, number: int, random: Random) -> Kept:
     age = timedelta(days=INTERVALS[kept.days] * random.random())
     kept.record = replace(
         record,
+        due_at=START + ADOPTING * random.random(),
         state=ManagedState.SERVING,
         serving=Serving(
             number=0,

@@ -250,4 +250,3 @@ def _edge(stage: Stage) -> str:
         seen = asyncio.run(handshake.shake(str(each[4][0]), PORT, f"www.{ZONE}"))
         found.add(parse(seen.chain[0]).fingerprint if seen.chain else seen.problem)
     return str(found.pop()) if len(found) == 1 else ""
-

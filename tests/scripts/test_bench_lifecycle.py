@@ -94,7 +94,7 @@ def test_a_process_simulates_what_it_is_told(
     lifecycle_process.main([json.dumps(given)])
     told = capsys.readouterr()
     assert tally_of(json.loads(told.out)).certificates == 33
-    assert "01-01 00:00:" in told.err
+    assert told.err.startswith("01-01 ")
     assert "plan at" in told.err
 
 
@@ -169,7 +169,7 @@ def test_two_versions_at_a_time_are_seen(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(decisions, "decide", hasty)
     monkeypatch.setattr(lifecycle_work, "REFUSED_FOR_GOOD", 0.0)
-    assert "two versions of one certificate under way" in missed(simulated(size=20, days=10))
+    assert "two versions of one certificate under way" in missed(simulated(size=100, days=20))
 
 
 @pytest.mark.parametrize(

@@ -181,6 +181,18 @@ CASES: dict[str, tuple[Situation, str, str, datetime | None]] = {
         NOW + HOUR,
     ),
     "due": (situation(OLD, version=version(1)), "due", "plan", NOW),
+    "the tick stopped, and the planned time passed: planned anew": (
+        situation(planned(OLD, "lifetime", NOW - 5 * MINUTE), version=version(1)),
+        "due",
+        "plan",
+        NOW,
+    ),
+    "planned anew, and missed again": (
+        situation(planned(OLD, "lifetime, missed", NOW - 5 * MINUTE), version=version(1)),
+        "due",
+        "request",
+        NOW - 5 * MINUTE,
+    ),
     "due, and waits for its window": (
         situation(planned(OLD, "lifetime", NOW), version=version(1), calendar=CLOSED),
         "due",

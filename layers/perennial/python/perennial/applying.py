@@ -137,7 +137,7 @@ def _record(
     if known is None:
         known = ManagedRecord(declared=declared, state=ManagedState.REQUESTED, declared_at=now, declared_by=asked_by)
     elif known.removed_at:
-        known = _back(deployment, known)
+        known = _back(deployment, known, now)
     return replace(
         known,
         declared=declared,
@@ -149,15 +149,19 @@ def _record(
     )
 
 
-def _back(deployment: Deployment, known: ManagedRecord) -> ManagedRecord:
+def _back(deployment: Deployment, known: ManagedRecord, now: datetime) -> ManagedRecord:
     """One that was removed and is declared again: what serves is kept, unless it was retired already; then the next
-    version is requested at once."""
+    version is requested at once, and the retired ones are looked at again: their secret comes back with their keys."""
     serving = known.serving
     if serving and serving.number:
         version = deployment.inventory.version(f"{known.name}/{serving.number}")
         serving = None if version.state is VersionState.RETIRED else serving
     kept = serving.number if serving else None
     retiring = tuple(each for each in known.retiring if each[0] != kept)
+    if serving is None:
+        at = now + lifecycle_rules.grace(deployment.settings, known.declared)
+        versions = deployment.inventory.versions(known.name, limit=MAX_VERSIONS)
+        retiring = tuple((number, at) for number in sorted(each.number for each in versions))
     state = ManagedState.SERVING if serving else ManagedState.REQUESTED
     return replace(known, removed_at=None, retiring=retiring, serving=serving, state=state)
 

@@ -38,8 +38,8 @@ def _forced(deployment: Deployment, name: str, by: str, now: datetime, urgent: b
         raise InvalidInput(f"{name} is no longer declared; declare it in certificates.yaml and apply that")
     if urgent:
         _go_on(deployment, name, now)
-    forced = replace(record, forced_at=now, forced_by=by, urgent=urgent or record.urgent, due_at=now)
-    return inventory.save_managed(forced)
+        record = replace(record, urgent=True, planned_at=None, planned_for="")
+    return inventory.save_managed(replace(record, forced_at=now, forced_by=by, due_at=now))
 
 
 def _go_on(deployment: Deployment, name: str, now: datetime) -> None:

@@ -177,6 +177,8 @@ def _with_key(deployment: Deployment, record: VersionRecord, profile: Profile) -
         csr = signing_request.make_with(held.public_key, held.sign, key, names)
         return replace(record, key=key, csr=csr, key_arn=held.arn)
     store = _key_store(deployment)
+    if record.number > 1 and _is_retired(deployment, record.managed, record.number - 1):
+        store.restore(record.managed)
     if profile.rotate_key or record.number == 1:
         stored = store.key_for(record.managed, record.ask, key)
     else:
@@ -184,6 +186,11 @@ def _with_key(deployment: Deployment, record: VersionRecord, profile: Profile) -
     csr = signing_request.make(stored.private_key, names)
     word = keys.word(stored.private_key.public_key())
     return replace(record, key=word, csr=csr, secret=stored.arn, secret_version=stored.version)
+
+
+def _is_retired(deployment: Deployment, managed: str, number: int) -> bool:
+    """Whether the version before is retired: then the certificate was removed, and its secret is to be deleted."""
+    return deployment.inventory.version(f"{managed}/{number}").state is VersionState.RETIRED
 
 
 def _key_store(deployment: Deployment) -> KeyStore:
@@ -519,7 +526,7 @@ def _left(deployment: Deployment, record: VersionRecord, now: datetime) -> timed
     """What is left of the certificate that this version is to follow; None where none serves."""
     managed = deployment.inventory.find_managed(record.managed)
     serving = managed.serving if managed else None
-    return serving.not_after - now if serving and serving.not_after > now else None
+    return max(serving.not_after - now, timedelta(0)) if serving else None
 
 
 def _next_try(text: str, at: datetime) -> str:

@@ -45,6 +45,8 @@ ACTIONS = (
     "secretsmanager:TagResource",  # CreateSecret with tags
     "secretsmanager:PutSecretValue",
     "secretsmanager:GetSecretValue",
+    "secretsmanager:DescribeSecret",
+    "secretsmanager:RestoreSecret",
     "kms:GenerateDataKey",
     "kms:Decrypt",
 )
@@ -225,6 +227,18 @@ class KeyStore:
         except (ClientError, BotoCoreError) as error:
             if _code(error) != "ResourceNotFoundException":
                 raise _meaning(error, "DeleteSecret", secret) from error
+
+    def restore(self, managed: str) -> None:
+        """Take back the secret of a certificate that was removed and is declared again, where it is to be deleted."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        secret = _secret(managed)
+        try:
+            if self._client.describe_secret(SecretId=secret).get("DeletedDate"):
+                self._client.restore_secret(SecretId=secret)
+        except (ClientError, BotoCoreError) as error:
+            if _code(error) != "ResourceNotFoundException":
+                raise _meaning(error, "RestoreSecret", secret) from error
 
     def _labels(self, secret: str) -> Mapping[str, list[str]]:
         """The labels of each version that has any; {} where the secret is gone or is to be deleted."""

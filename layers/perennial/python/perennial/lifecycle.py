@@ -38,6 +38,7 @@ from perennial.renewal import Renewal, Rules
 from perennial.windows import Calendar
 
 RETRY, HURRY, AGAIN = "retry", "hurry", "again"  # what a request is planned for, beside the reasons to renew
+MISSED, PASSED = ", missed", timedelta(minutes=3)  # of a plan, and how long after it
 TENTH = 10  # of what is left of the lifetime: the longest span in which an issuer is asked again
 REQUEST_REFUSED, ROLLOUT_REFUSED = "the request", "the request of a rollout"  # failed before there was a version of it
 
@@ -137,7 +138,7 @@ def _tried_again(record: ManagedRecord, now: datetime) -> datetime:
     if not record.attempts:  # it is declared anew
         return failed_at
     serving = record.serving
-    left = serving.not_after - failed_at if serving and serving.not_after > failed_at else None
+    left = max(serving.not_after - failed_at, timedelta(0)) if serving else None
     return failed_at + backoff.pause(record.failure, record.attempts, left)
 
 
@@ -184,11 +185,14 @@ def _removed(known: Situation, now: datetime) -> Decision | None:
 
 
 def _under_way(known: Situation, now: datetime) -> Decision | None:
-    """A version or a rollout that has not ended. One that waits by itself, for its issuer or a retry, has its time."""
+    """A version or a rollout that has not ended. One that waits by itself, for its issuer or a retry, has its time.
+
+    One whose state is an end has not ended while it is due, or its last step did not run: that removes challenges that
+    are still shown, or makes the version the current one of its secret."""
     version, rollout = known.version, known.rollout
-    if version and not version.state.ended:
+    if version and (not version.state.ended or version.due_at):
         return _work(known, version, ManagedState.ISSUING, Step.ISSUE, now)
-    if rollout and not rollout.state.ended:
+    if rollout and (not rollout.state.ended or rollout.due_at):
         return _work(known, rollout, ManagedState.DEPLOYING, Step.DEPLOY, now)
     return None
 
@@ -288,10 +292,14 @@ def _requested(known: Situation, wanted: Renewal, state: ManagedState, now: date
 def _planned(
     known: Situation, purpose: str, first: datetime, last: datetime, wanted: Decision, now: datetime
 ) -> Decision:
-    """A request at the time that is planned for this purpose, in a window; where none is planned, that is next."""
+    """A request at the time that is planned for this purpose, in a window; where none is planned, that is next. A time
+    that passed because there was no tick is planned anew, once: not all that were missed begin in one minute."""
     record = known.record
-    if record.planned_at is None or record.planned_for != purpose:
+    if record.planned_at is None or record.planned_for not in (purpose, f"{purpose}{MISSED}"):
         return replace(wanted, step=Step.PLAN, at=now, purpose=purpose, first=max(first, now), last=max(last, now))
+    if record.planned_for == purpose and now - _opened(known, record.planned_at, now) > PASSED:
+        soon = now + timedelta(minutes=1)
+        return replace(wanted, step=Step.PLAN, at=now, purpose=f"{purpose}{MISSED}", first=soon, last=soon)
     at, serving = _opened(known, record.planned_at, now), record.serving
     late = renewal.late_at(serving) if serving else now
     return replace(wanted, at=min(at, late) if now < late else at)  # what would be late is looked at before

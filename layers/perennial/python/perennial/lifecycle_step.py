@@ -32,6 +32,7 @@ SOONEST, LATEST = 15, 300  # seconds between two looks at work that another exec
 RETIRE_AGAIN = timedelta(days=1)  # where something still uses what is to be removed
 ASK_AGAIN = timedelta(hours=6)  # a CA that did not answer (RFC 9773 4.3.3)
 MAX_TEXT = 1_000
+MANY = 2_000  # versions that are looked through for those that are not retired
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +259,7 @@ def _supersede(deployment: Deployment, known: Situation, decision: Decision, now
     """What is proven serves from now on; what was before is retired after a grace period."""
     record, version = known.record, known.version
     assert version is not None
-    if not record.declared.targets and version.secret_version:
+    if version.secret_version:  # a rollout did so too; where there are no targets, nobody did
         _promote(deployment, version)
     grace = lifecycle_rules.grace(deployment.settings, record.declared)
     serving = served(version, record.rolling if record.declared.targets else targets_digest(record.declared), now)
@@ -302,8 +303,8 @@ def _retiring(
     known = dict(record.retiring)
     earlier = [
         each.number
-        for each in deployment.inventory.versions(record.name)
-        if each.number < number and each.state is not VersionState.RETIRED
+        for each in deployment.inventory.versions(record.name, limit=MANY)
+        if each.number < number and (each.state is not VersionState.RETIRED or each.number in known)
     ]
     return tuple((each, known.get(each, at)) for each in sorted(earlier))
 

@@ -77,7 +77,16 @@ def _renew(deployment: Deployment, revoked: VersionRecord, by: str, now: datetim
         marked = replace(serving, revoked_at=serving.revoked_at or now)
         try:
             deployment.inventory.save_managed(
-                replace(record, serving=marked, forced_at=now, forced_by=by, urgent=True, due_at=now)
+                replace(
+                    record,
+                    serving=marked,
+                    forced_at=now,
+                    forced_by=by,
+                    urgent=True,
+                    planned_at=None,
+                    planned_for="",
+                    due_at=now,
+                )
             )
         except ConcurrentChange:
             if attempt == TRIES - 1:
