@@ -397,7 +397,7 @@ def test_what_is_declared_anew_is_tried_at_once() -> None:
         version=version(2, "failed", reason="policy"),
     )
     found = judged(known)
-    assert (found.step, found.at, found.first) == (Step.PLAN, NOW, NOW)
+    assert (found.step, found.at, found.first) == (Step.PLAN, NOW, NOW + MINUTE)
 
 
 def test_who_forces_does_not_wait() -> None:
@@ -417,7 +417,7 @@ def test_a_request_is_planned_ahead_of_its_time() -> None:
     ahead = judged(situation(YOUNG, version=version(1)))
     assert (ahead.purpose, ahead.first, ahead.last) == ("lifetime", SHARE - 4.5 * DAY, SHARE)
     now = judged(situation(OLD, version=version(1)))
-    assert (now.first, now.last) == (NOW, NOW)
+    assert (now.first, now.last) == (NOW + MINUTE, NOW + MINUTE)  # in the next tick's slot
 
 
 def test_advice_is_followed_in_its_window() -> None:

@@ -39,7 +39,7 @@ from perennial.windows import Calendar
 
 RETRY, HURRY, AGAIN = "retry", "hurry", "again"  # what a request is planned for, beside the reasons to renew
 MISSED, PASSED = ", missed", timedelta(minutes=3)  # of a plan, and how long after it
-TENTH = 10  # of what is left of the lifetime: the longest span in which an issuer is asked again
+FIFTH = 5  # of what is left of the lifetime: the longest span in which an issuer is asked again
 REQUEST_REFUSED, ROLLOUT_REFUSED = "the request", "the request of a rollout"  # failed before there was a version of it
 
 
@@ -219,8 +219,9 @@ def _asked_again(known: Situation, version: VersionRecord, wanted: Decision, now
     if record.urgent or record.planned_for == purpose:
         return wanted
     left = record.serving.not_after - now if record.serving else timedelta(0)
-    last = now + min(max(left, timedelta(0)) / TENTH, timedelta(minutes=1 << min(version.attempts, 20)))
-    return replace(wanted, step=Step.PLAN, purpose=purpose, first=now, last=last)
+    last = now + min(max(left, timedelta(0)) / FIFTH, timedelta(minutes=1 << min(2 * version.attempts, 20)))
+    first = now + _a_minute(record)
+    return replace(wanted, step=Step.PLAN, purpose=purpose, first=first, last=max(last, first))
 
 
 # --- issued, and not everywhere yet ---
@@ -296,13 +297,22 @@ def _planned(
     that passed because there was no tick is planned anew, once: not all that were missed begin in one minute."""
     record = known.record
     if record.planned_at is None or record.planned_for not in (purpose, f"{purpose}{MISSED}"):
-        return replace(wanted, step=Step.PLAN, at=now, purpose=purpose, first=max(first, now), last=max(last, now))
+        soon = now if purpose == HURRY else now + _a_minute(record)
+        return replace(wanted, step=Step.PLAN, at=now, purpose=purpose, first=max(first, soon), last=max(last, soon))
     if record.planned_for == purpose and now - _opened(known, record.planned_at, now) > PASSED:
         soon = now + timedelta(minutes=1)
         return replace(wanted, step=Step.PLAN, at=now, purpose=f"{purpose}{MISSED}", first=soon, last=soon)
     at, serving = _opened(known, record.planned_at, now), record.serving
     late = renewal.late_at(serving) if serving else now
     return replace(wanted, at=min(at, late) if now < late else at)  # what would be late is looked at before
+
+
+def _a_minute(record: ManagedRecord) -> timedelta:
+    """The earliest start that is planned: the next tick's, so that a minute has its own slot's requests and no others.
+    Nothing is put off where nothing serves, where someone forces it, or where a lifetime is so short that it counts."""
+    if record.serving is None or record.urgent:
+        return timedelta(0)
+    return min(timedelta(minutes=1), renewal.lifetime(record.serving) / 1_000)
 
 
 # --- something serves ---
