@@ -29,8 +29,10 @@ An instance whose `where` and `clock` are given needs no ministack, which is how
 """
 
 import asyncio
+import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -44,6 +46,8 @@ Item = TypeVar("Item")
 Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[wire.Response]]
 
 LOCK = threading.RLock()
+_THREADS = ThreadPoolExecutor(32, "fake")
+"""Of the fakes alone: some ask S3 of the same process, which must find threads of its own."""
 
 
 class ServiceError(Exception):
@@ -130,7 +134,8 @@ class FakeService(Generic[State]):
         request = wire.HttpRequest(method, path, {key.lower(): value for key, value in headers.items()}, body, query)
         match = self.claims(request)
         if match:
-            return await asyncio.to_thread(self.answer, match, request)
+            told = contextvars.copy_context()  # whose account it is
+            return await asyncio.get_running_loop().run_in_executor(_THREADS, told.run, self.answer, match, request)
         if self.fallback:
             return await self.fallback(method, path, headers, body, query)
         return self._error(ServiceError("UnknownOperationException", f"{method} {path} is no operation", 404))
