@@ -23,6 +23,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from cryptography import x509
 
 import asl
@@ -490,7 +491,7 @@ class World:
         asked = execution.interpreter._payload(state)
         try:
             execution.child = self.begin(state["Resource"], asked["Name"], json.dumps(asked["Input"]))
-        except Exception as error:  # noqa: BLE001 - only ClientError, which is judged in the next line
+        except ClientError as error:
             assert "ExecutionAlreadyExists" in str(error), error
             execution.refused = asl.TaskError("StepFunctions.ExecutionAlreadyExistsException", str(error))
 
