@@ -23,12 +23,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from pynamodb.connection.base import Connection
+from sortedcontainers import SortedDict
 
 from perennial.inventory.indexes import INDEXES
 
 Item = dict[str, dict[str, Any]]
 Key = tuple[str, str]
 Values = Mapping[str, Any]
+Partition = tuple[str, str]  # index ("" for the table), and the value of its partition key
+Range = tuple[Any, Any]  # of sort keys, without its ends; None for no end
 Test = Callable[[Item, Values, Values], bool]
 _TOKEN = re.compile(r"\s*(#\w+|:\w+|<=|>=|<>|[=<>(),+-]|\w+)")
 _UPDATE = re.compile(r"(SET|REMOVE|ADD|DELETE)\s+(.*?)(?=\s*(?:SET|REMOVE|ADD|DELETE)\s|$)")
@@ -51,7 +54,7 @@ class DictTable:
 
     def __init__(self) -> None:
         self._items: dict[Key, Item] = {}
-        self._partitions: dict[tuple[str, str], dict[Key, Item]] = {}  # (attribute, value) → what has it
+        self._partitions: dict[Partition, SortedDict] = {}  # what is in it, by its sort key there and its key
         self._stale: dict[Key, Item] | None = None
         self.around: Callable[[str, Callable[[], Any]], Any] = lambda operation, send: send()
 
@@ -129,12 +132,12 @@ class DictTable:
     def _put(self, item: Item) -> None:
         self._remove(_key(item))
         self._items[_key(item)] = item
-        for place in _places(item):
-            self._partitions.setdefault(place, {})[_key(item)] = item
+        for partition, place in _places(item):
+            self._partitions.setdefault(partition, SortedDict())[place] = item
 
     def _remove(self, key: Key) -> None:
-        for place in _places(self._items.pop(key, {})):
-            del self._partitions[place][key]
+        for partition, place in _places(self._items.pop(key, {})):
+            del self._partitions[partition][place]
 
     # --- reads ---
 
@@ -148,55 +151,60 @@ class DictTable:
     def _Query(self, request: Mapping[str, Any]) -> dict[str, Any]:
         index = request.get("IndexName", "")
         partition, sort, projected = INDEXES[index] if index else ("pk", "sk", None)
-        value, fits = _sought(request, partition, sort)
-        held = self._partition(index, partition, value)
-        found = sorted(
-            ((each[sort]["S"], key, each) for key, each in held.items() if sort in each and fits(each[sort]["S"])),
-            key=lambda each: each[:2],
-            reverse=not request.get("ScanIndexForward", True),
-        )
+        value, (least, most) = _sought(request, partition, sort)
+        held = self._partition(index, value)
+        backward = not request.get("ScanIndexForward", True)
+        found = [held[place] for place in held.irange(least, most, (False, False), backward)]
         told = (*_KEYS, partition, sort, *(projected or ())) if index else None
-        return _page([each for *_, each in found], told, request)
+        return _page(found, told, request)
 
-    def _partition(self, index: str, attribute: str, value: str) -> Mapping[Key, Item]:
-        if index and self._stale is not None:
-            return {key: each for key, each in self._stale.items() if each.get(attribute) == {"S": value}}
-        return self._partitions.get((attribute, value), {})
+    def _partition(self, index: str, value: str) -> SortedDict:
+        if not index or self._stale is None:
+            return self._partitions.get((index, value), _EMPTY)
+        items = self._stale.values()
+        return SortedDict({place: each for each in items for held, place in _places(each) if held == (index, value)})
 
 
 _SOUGHT = re.compile(  # a partition, and mostly a range of sort keys
     r"\(?(#\w+) = (:\w+)(?: AND (?:(#\w+) (=|<) (:\w+)|(begins_with) \((#\w+), (:\w+)\)))?\)?"
 )
-_RANGES: Mapping[str, Callable[[str], Callable[[str], bool]]] = {
-    "=": lambda wanted: lambda found: found == wanted,
-    "<": lambda wanted: lambda found: found < wanted,
-    "begins_with": lambda wanted: lambda found: found.startswith(wanted),
+_TOP = "\U0010ffff"
+_EMPTY = SortedDict()
+_RANGES: Mapping[str, Callable[[str], Range]] = {
+    "=": lambda wanted: ((wanted,), (wanted, (_TOP,))),
+    "<": lambda wanted: (None, (wanted,)),
+    "begins_with": lambda wanted: ((wanted,), (wanted + _TOP,)),
 }
 
 
-def _sought(request: Mapping[str, Any], partition: str, sort: str) -> tuple[str, Callable[[str], bool]]:
-    """The partition that a query names, and which sort keys fit."""
+def _sought(request: Mapping[str, Any], partition: str, sort: str) -> tuple[str, Range]:
+    """The partition that a query names, and between which places there lies what it asks for."""
     names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
     asked = _SOUGHT.fullmatch(request["KeyConditionExpression"])
     assert asked, f"{request['KeyConditionExpression']} is not known here"
     assert names[asked[1]] == partition
     how, name, value = asked[4] or asked[6], asked[3] or asked[7], asked[5] or asked[8]
     if how is None:
-        return values[asked[2]]["S"], lambda found: True
+        return values[asked[2]]["S"], (None, None)
     assert names[name] == sort
     return values[asked[2]]["S"], _RANGES[how](values[value]["S"])
 
 
 _KEYS = ("pk", "sk")
-_PARTITIONS = ("pk", *(partition for partition, _, _ in INDEXES.values()))
+_SORTED = (("", "pk", "sk"), *((index, partition, sort) for index, (partition, sort, _) in INDEXES.items()))
 
 
 def _key(item: Mapping[str, Any]) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
 
 
-def _places(item: Item) -> list[tuple[str, str]]:
-    return [(each, item[each]["S"]) for each in _PARTITIONS if each in item]
+def _places(item: Item) -> list[tuple[Partition, tuple[str, Key]]]:
+    """Where an item is: in which partitions, and at which place there."""
+    return [
+        ((index, item[partition]["S"]), (item[sort]["S"], _key(item)))
+        for index, partition, sort in _SORTED
+        if partition in item and sort in item
+    ]
 
 
 def _page(found: list[Item], told: tuple[str, ...] | None, request: Mapping[str, Any]) -> dict[str, Any]:

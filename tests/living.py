@@ -78,6 +78,7 @@ MINUTE, ZERO = timedelta(minutes=1), timedelta(0)
 SKEWED = timedelta(minutes=5)
 ASKED_BY = "arn:aws:iam::123456789012:user/anna"
 MOST_EVENTS = 20_000  # of one `live`
+MOST_STEPS = 2_000  # of executions while no time passes
 PAUSE_MOST = timedelta(hours=33)  # backoff.LONGEST, and what clocks differ
 CONFIGURATION = """
 [issuers.ca]
@@ -545,8 +546,10 @@ class World:
 
     def run(self, execution: Execution, skew: timedelta = ZERO) -> None:
         """Let an execution go on until it ends or waits, with what runs inside it."""
-        while self.step(execution, skew) or (execution.child is not None and self.step_inside(execution, skew)):
-            pass
+        for _ in range(MOST_STEPS):
+            if not self.step(execution, skew) and not (execution.child and self.step_inside(execution, skew)):
+                return
+        raise AssertionError(f"{MOST_STEPS} steps in no time: {self.steps[-20:]}")
 
     def step_inside(self, execution: Execution, skew: timedelta) -> bool:
         return execution.child is not None and self.step(execution.child, skew)
@@ -561,8 +564,10 @@ class World:
 
     def settle(self, skew: timedelta = ZERO) -> None:
         """Let all executions go on until they end or wait."""
-        while any(self.step(each, skew) for each in self.running()):
-            pass
+        for _ in range(MOST_STEPS):
+            if not any(self.step(each, skew) for each in self.running()):
+                return
+        raise AssertionError(f"{MOST_STEPS} steps in no time: {self.steps[-20:]}")
 
     def sleep(self, duration: timedelta) -> None:
         """Time passes, and no tick comes."""
@@ -623,13 +628,16 @@ class World:
             each.cured()
 
     @contextmanager
-    def interrupted(self, number: int, act: Callable[[Callable[[], Any]], Any]) -> Iterator[list[str]]:
-        """At the n-th call to AWS or the CA from now on, `act` happens instead of sending it. Returns the calls."""
+    def interrupted(
+        self, number: int, act: Callable[[Callable[[], Any]], Any], now: Callable[[], bool] | None = None
+    ) -> Iterator[list[str]]:
+        """At the n-th call to AWS or the CA from now on, or when `now` says so, `act` happens instead of sending it.
+        Returns the calls."""
         names: list[str] = []
 
         def around(name: str, send: Callable[[], Any]) -> Any:
             names.append(name)
-            if len(names) != number or self._meanwhile:
+            if self._meanwhile or not (now() if now else len(names) == number):
                 return send()
             self._meanwhile = True
             try:

@@ -41,7 +41,7 @@ def serving(number: int = 1, *, days: float = 90, age: float = 1, **more: Any) -
         "key": "EC-256",
         "signature": "ecdsa-with-SHA256",
         "request": REQUEST,
-        "targets": targets_digest(DECLARED),
+        "targets": targets_digest(DECLARED.targets),
         "since": begin,
     }
     return Serving(number=number, not_before=begin, not_after=begin + timedelta(days=days), **{**known, **more})

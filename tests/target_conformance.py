@@ -124,9 +124,10 @@ class Stand(ABC):
 
 @dataclass
 class Calls:
-    """The calls to AWS, and what happens at one of them."""
+    """The calls to AWS, and what happens at one of them: the one of that number, or the one at which `now` says so."""
 
     at: int = 0  # 0: at none
+    now: Callable[[], bool] | None = None
     act: Callable[[str, Callable[[], Any]], Any] = lambda name, send: send()
     names: list[str] = field(default_factory=list)
     after: Callable[[], None] = lambda: None
@@ -137,7 +138,8 @@ class Calls:
     def call(self, name: str, send: Callable[[], Any]) -> Any:
         self.names.append(name)
         try:
-            return self.act(name, send) if len(self.names) == self.at else send()
+            happens = self.now() if self.now else len(self.names) == self.at
+            return self.act(name, send) if happens else send()
         finally:
             self.after()
 

@@ -157,9 +157,10 @@ def _roll_out(world: World, kept: Kept, known: Situation, decision: Decision, no
         state=RolloutState.CHECKING,
         asked_by=record.declared_by,
         requested_at=now,
+        targets=targets_digest(record.declared.targets),
     )
     world.inventory.save_rollout(head, now)
-    _save(world, kept, record, decision, now + LEASE, failed="", rolling=targets_digest(record.declared))
+    _save(world, kept, record, decision, now + LEASE, failed="")
 
 
 def _supersede(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> None:
@@ -175,7 +176,7 @@ def _supersede(world: World, kept: Kept, known: Situation, decision: Decision, n
         record,
         decision,
         now + LEASE,
-        serving=_served(kept, version, record.rolling, now),
+        serving=_served(kept, version, now),
         retiring=earlier,
         advice=None,
         ask_at=None,
@@ -191,10 +192,11 @@ def _supersede(world: World, kept: Kept, known: Situation, decision: Decision, n
     )
 
 
-def _served(kept: Kept, version: VersionRecord, targets: str, now: datetime) -> Serving:
+def _served(kept: Kept, version: VersionRecord, now: datetime) -> Serving:
     """It lives from when it was issued on."""
-    issued_at = version.issued_at
+    issued_at, rollout = version.issued_at, kept.rollout
     assert issued_at is not None
+    assert rollout is not None
     return Serving(
         number=version.number,
         fingerprint=version.fingerprint,
@@ -204,8 +206,9 @@ def _served(kept: Kept, version: VersionRecord, targets: str, now: datetime) -> 
         not_before=issued_at,
         not_after=issued_at + timedelta(days=kept.days),
         request=version.request,
-        targets=targets,
+        targets=rollout.targets,
         since=now,
+        rollout=rollout.number,
     )
 
 

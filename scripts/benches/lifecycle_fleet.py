@@ -170,7 +170,7 @@ def _begun(kept: Kept, number: int, random: Random) -> Kept:
             not_before=START - age,
             not_after=START - age + timedelta(days=kept.days),
             request=None,
-            targets=targets_digest(record.declared),
+            targets=targets_digest(record.declared.targets),
             since=START,
         ),
     )

@@ -35,7 +35,7 @@ def serving(lifetime: timedelta, *, share: float = 0) -> Serving:
         not_before=begin,
         not_after=begin + lifetime,
         request=DECLARED.request,
-        targets=targets_digest(DECLARED),
+        targets=targets_digest(DECLARED.targets),
         since=begin,
     )
 

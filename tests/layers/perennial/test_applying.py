@@ -211,7 +211,7 @@ def test_an_adopted_one(hub: DeclaringHub) -> None:
     assert (found.serving.issuer, found.serving.request, found.serving.since) == ("", None, LATER)
     assert (found.serving.not_before, found.serving.not_after) == (NOW, NOW + timedelta(days=90))
     assert found.serving.signature == "ecdsa-with-SHA256"
-    assert found.serving.targets == targets_digest(wanted)
+    assert found.serving.targets == targets_digest(wanted.targets)
     decision = decide(Situation(record=found, rules=RULES), LATER)
     assert decision.state is ManagedState.SERVING
 

@@ -244,11 +244,22 @@ CASES: dict[str, tuple[Situation, str, str, datetime | None]] = {
         "roll-out",
         NOW,
     ),
+    "it was put there again, and is lost again": (
+        situation(
+            planned(replace(YOUNG, rollout=2), "lifetime", SHARE),
+            version=version(1),
+            rollout=rollout(2),
+            rules=replace(RULES, lost=("edge",)),
+        ),
+        "due",
+        "roll-out",
+        NOW,
+    ),
     "it was put there again": (
         situation(
             planned(YOUNG, "lifetime", SHARE),
             version=version(1),
-            rollout=rollout(2, ended_at=NOW),
+            rollout=rollout(2),
             rules=replace(RULES, lost=("edge",)),
         ),
         "serving",

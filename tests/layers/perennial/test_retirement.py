@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bundles import NAMES, bundle
+from copies import in_copies
 from counted import COUNTED
 from estate import HUB, REGION
 from perennial.certificate_request import CertificateRequest
@@ -566,34 +567,31 @@ def _retired(calls: Calls) -> None:
 @pytest.mark.parametrize("what", sorted({**FAULTS, **KILLS}))
 def test_interrupted_at_each_call(what: str, record_property: Callable[[str, object], None]) -> None:
     """Killed, refused, throttled or left without a reply at any call: the next one ends it, and what serves stays."""
-    _retired(whole := Calls())
-    number, act = len(whole.names), {**FAULTS, **KILLS}[what]
-    assert number > 20
-    every = 1 if what in KILLS else 4  # what a process leaves behind differs at each call; what AWS answers, by kind
-    for at in range(1, number + 1, every):
-        _retired(Calls(at=at, act=act))
-    record_property(f"{COUNTED}retirement, {what}", len(range(1, number + 1, every)))
+    act = {**FAULTS, **KILLS}[what]
+    ended = in_copies(lambda now: _retired(Calls(now=now, act=act)))
+    assert len(ended) > 20
+    record_property(f"{COUNTED}retirement, {what}", len(ended))
 
 
 @pytest.mark.slow
 def test_twice_at_once(record_property: Callable[[str, object], None]) -> None:
     """A retirement that runs a second time in the midst of any of its calls ends with nothing left, and no error that
     stays."""
-    _retired(whole := Calls())
-    points = range(1, len(whole.names) + 1, 2)
-    for at in points:
+
+    def retired(now: Callable[[], bool]) -> None:
         with retiring_hub() as hub:
             hub.everywhere()
             hub.deploy(1)
             hub.deploy(2)
 
-            def twice(name: str, send: Callable[[], Any], hub: RetiringHub = hub) -> Any:
+            def twice(name: str, send: Callable[[], Any]) -> Any:
                 assert hub.retire(1) == []
                 return send()
 
-            with watched(Calls(at=at, act=twice)), suppress(PerennialError):
+            with watched(Calls(now=now, act=twice)), suppress(PerennialError):
                 hub.retire(1)
             assert hub.retire(1) == []
             assert hub.copies(hub.versions[1]) == set()
             assert untouched(hub, 2)
-    record_property(f"{COUNTED}retirement, twice at once", len(points))
+
+    record_property(f"{COUNTED}retirement, twice at once", len(in_copies(retired)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from copies import in_copies
 from counted import COUNTED
 from perennial.errors import PerennialError
 from perennial.inventory.records import RolloutState
@@ -74,10 +75,9 @@ def test_interrupted_at_each_call(scene: str, what: str, record_property: Callab
     whole = Calls()
     expected = _rolled_out(scene, whole)
     assert expected == ("deployed" if scene == "forward" else "returned")
-    number = len(whole.names)
     passing = what not in ("denied", "refused")
-    every = 1 if what in KILLS else 3  # what a process leaves behind differs at each call; what AWS answers, by kind
-    ends = [_rolled_out(scene, Calls(at=each, act=ACTS[what])) for each in range(1, number + 1, every)]
+    ends = in_copies(lambda now: _rolled_out(scene, Calls(now=now, act=ACTS[what])))
+    assert len(ends) == len(whole.names)
     record_property(f"{COUNTED}rollout, {scene}, {what}", len(ends))
     if passing:
         assert set(ends) == {expected}
@@ -86,26 +86,26 @@ def test_interrupted_at_each_call(scene: str, what: str, record_property: Callab
 
 def test_a_step_twice_at_once(record_property: Callable[[str, object], None]) -> None:
     """A step that runs a second time in the midst of any of its calls changes nothing: one of the two loses."""
-    with rolling_hub() as hub, watched(whole := Calls()):
-        hub.run(hub.request().reference)
-    for number in range(1, len(whole.names) + 1, 2):
+
+    def rolled_out(now: Callable[[], bool]) -> None:
         with rolling_hub() as hub:
             record = hub.request()
             under_way: list[Callable[[], Step]] = []
 
-            def around(name: str, step: Callable[[], Step], under_way: Any = under_way) -> Step:
+            def around(name: str, step: Callable[[], Step]) -> Step:
                 under_way[:] = [step]
                 return step()
 
-            def twice(name: str, send: Callable[[], Any], under_way: Any = under_way) -> Any:
+            def twice(name: str, send: Callable[[], Any]) -> Any:
                 if under_way:
                     with suppress(PerennialError):
                         under_way[0]()
                 return send()
 
             hub.around = around
-            with watched(Calls(at=number, act=twice)):
+            with watched(Calls(now=now, act=twice)):
                 hub.run(record.reference)
-            assert hub.settle(record.reference).state is RolloutState.DEPLOYED, number
+            assert hub.settle(record.reference).state is RolloutState.DEPLOYED
             _judge(hub, record.reference)
-    record_property(f"{COUNTED}rollout, a step twice at once", len(range(1, len(whole.names) + 1, 2)))
+
+    record_property(f"{COUNTED}rollout, a step twice at once", len(in_copies(rolled_out)))

@@ -189,7 +189,7 @@ def _serving(declared: ManagedCertificate, certificate: Certificate, now: dateti
         not_before=certificate.not_before,
         not_after=certificate.not_after,
         request=None,
-        targets=targets_digest(declared),
+        targets=targets_digest(declared.targets),
         since=now,
     )
 

@@ -355,10 +355,10 @@ def _failed_to_renew(known: Situation, serving: Serving) -> bool:
 def _put_right(known: Situation, serving: Serving, now: datetime) -> list[Decision]:
     """What serves is put at its targets again: they are other ones than it was proven at, or one does not serve it."""
     record, rollout = known.record, known.rollout
-    moved = serving.targets != targets_digest(record.declared) and bool(record.declared.targets)
+    moved = serving.targets != targets_digest(record.declared.targets) and bool(record.declared.targets)
     if serving.number == 0 or not (moved or known.rules.lost):
         return []
-    if rollout and _deployed(rollout, serving.number) and rollout.ended_at and rollout.ended_at > serving.since:
+    if rollout and _deployed(rollout, serving.number) and rollout.number > serving.rollout:
         why = f"rollout {rollout.reference} put it there again"
         return [Decision(state=ManagedState.SERVING, step=Step.SUPERSEDE, at=now, why=why)]
     lost = ", ".join(known.rules.lost[:5])

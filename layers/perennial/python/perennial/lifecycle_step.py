@@ -18,7 +18,15 @@ from perennial import alert_channels, alerting, lifecycle, lifecycle_rules, plan
 from perennial.clients import meant
 from perennial.dispatch import LEASE
 from perennial.errors import ConcurrentChange, PerennialError
-from perennial.inventory.records import Advice, ManagedRecord, Serving, Told, VersionRecord, VersionState
+from perennial.inventory.records import (
+    Advice,
+    ManagedRecord,
+    RolloutRecord,
+    Serving,
+    Told,
+    VersionRecord,
+    VersionState,
+)
 from perennial.issuance import SILENCE
 from perennial.lifecycle import REQUEST_REFUSED, ROLLOUT_REFUSED, Decision, Situation
 from perennial.lifecycle import Step as Next
@@ -248,8 +256,7 @@ def _roll_out(deployment: Deployment, known: Situation, decision: Decision, now:
             raise
         _refused(deployment, known, decision, error, ROLLOUT_REFUSED, now)
         return
-    rolling = replace(record, failed="", rolling=targets_digest(record.declared))
-    _save(deployment, rolling, decision, now + LEASE)
+    _save(deployment, replace(record, failed=""), decision, now + LEASE)
 
 
 # --- superseding ---
@@ -257,12 +264,13 @@ def _roll_out(deployment: Deployment, known: Situation, decision: Decision, now:
 
 def _supersede(deployment: Deployment, known: Situation, decision: Decision, now: datetime) -> None:
     """What is proven serves from now on; what was before is retired after a grace period."""
-    record, version = known.record, known.version
+    record, version, rollout = known.record, known.version, known.rollout
     assert version is not None
     if version.secret_version:  # a rollout did so too; where there are no targets, nobody did
         _promote(deployment, version)
     grace = lifecycle_rules.grace(deployment.settings, record.declared)
-    serving = served(version, record.rolling if record.declared.targets else targets_digest(record.declared), now)
+    proven = rollout if record.declared.targets else None
+    serving = served(version, proven, now)
     _save(
         deployment,
         replace(
@@ -309,8 +317,8 @@ def _retiring(
     return tuple((each, known.get(each, at)) for each in sorted(earlier))
 
 
-def served(version: VersionRecord, targets: str, now: datetime) -> Serving:
-    """What is kept of a version that serves."""
+def served(version: VersionRecord, rollout: RolloutRecord | None, now: datetime) -> Serving:
+    """What is kept of a version that serves, where a rollout proved it (None: it has no targets)."""
     from perennial.certificate import parse
 
     leaf = parse(version.chain[0])
@@ -325,8 +333,9 @@ def served(version: VersionRecord, targets: str, now: datetime) -> Serving:
         not_before=leaf.not_before,
         not_after=leaf.not_after,
         request=version.request,
-        targets=targets,
+        targets=rollout.targets if rollout else targets_digest(()),
         since=now,
+        rollout=rollout.number if rollout else 0,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from perennial.certificate_request import CertificateRequest
@@ -40,9 +41,9 @@ class ManagedCertificate:
     adopts: str = ""
 
 
-def targets_digest(declared: ManagedCertificate) -> str:
+def targets_digest(targets: Iterable[TargetSettings]) -> str:
     """Names what a rollout goes to: another one where targets, their order or their settings change."""
-    document = [[getattr(each, name) for name in _NAMES] for each in declared.targets]
+    document = [[getattr(each, name) for name in _NAMES] for each in targets]
     text = json.dumps(document, sort_keys=True, default=dict)  # fields may be any mapping
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -11,6 +11,7 @@ from perennial import sighted_targets
 from perennial.clients import meant
 from perennial.errors import InvalidInput, NotFound
 from perennial.inventory.records import RolloutRecord, RolloutState, VersionState
+from perennial.managed_certificate import targets_digest
 from perennial.target_settings import Declared
 
 if TYPE_CHECKING:
@@ -42,19 +43,21 @@ def request(
         if before and not before.state.ended:
             raise InvalidInput(f"rollout {before.reference} is under way ({before.state}); ask again when it ended")
         record = _version(deployment, managed, version)
-        declared = _reattached(deployment, record, declared or _declared_before(deployment, before))
-        _allowed(deployment, record, declared.targets)
+        wanted = declared or _declared_before(deployment, before)
+        found = _reattached(deployment, record, wanted)
+        _allowed(deployment, record, found.targets)
         head = RolloutRecord(
             managed=managed,
             number=0,
             version=record.number,
-            count=len(declared.targets),
+            count=len(found.targets),
             state=RolloutState.CHECKING,
             asked_by=asked_by,
             requested_at=now,
-            stays=declared.stays,
+            targets=targets_digest(wanted.targets),
+            stays=found.stays,
         )
-        return deployment.inventory.request_rollout(head, declared.targets, now)
+        return deployment.inventory.request_rollout(head, found.targets, now)
 
 
 def not_declared(deployment: Deployment, managed: str) -> None:

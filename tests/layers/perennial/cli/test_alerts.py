@@ -36,7 +36,7 @@ def serving(left: float, days: float = 90) -> Serving:
         not_before=end - timedelta(days=days),
         not_after=end,
         request=None,
-        targets=targets_digest(DECLARED),
+        targets=targets_digest(DECLARED.targets),
         since=end - timedelta(days=days),
     )
 

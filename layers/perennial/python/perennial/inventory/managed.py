@@ -134,7 +134,6 @@ def record_of(item: Item) -> ManagedRecord:
             "declared_by",
             "step",
             "planned_for",
-            "rolling",
             "failed",
             "failure",
             "failure_message",

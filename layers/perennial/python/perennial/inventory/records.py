@@ -246,6 +246,7 @@ class RolloutRecord:
     state: RolloutState
     asked_by: str  # ARN of who asked
     requested_at: datetime
+    targets: str = ""  # `managed_certificate.targets_digest` of where it goes, as that was declared
     stays: bool = False
     at: int = 0
     revision: int = 0
@@ -308,6 +309,7 @@ class Serving:
     request: CertificateRequest | None  # what it was issued for; None for an adopted one
     targets: str  # `managed_certificate.targets_digest` of where it was proven
     since: datetime
+    rollout: int = 0  # the number of the one that proved it
     revoked_at: datetime | None = None
 
 
@@ -358,7 +360,6 @@ class ManagedRecord:
     ask_at: datetime | None = None  # the CA, for its advice, where there is none yet
     planned_at: datetime | None = None
     planned_for: str = ""  # the purpose of the request that is planned
-    rolling: str = ""  # `managed_certificate.targets_digest` of where the last rollout goes
     attempts: int = 0
     failed: str = ""
     failed_at: datetime | None = None

@@ -176,7 +176,7 @@ def _save(item: Item, revision: int, what: str) -> None:
 
 
 def _rollout_item(record: RolloutRecord) -> Item:
-    progress = {"at": record.at, "count": record.count, "stays": record.stays, "asked_by": record.asked_by}
+    progress = {name: getattr(record, name) for name in ("at", "count", "stays", "asked_by", "targets")}
     item = Item(
         managed_key(record.managed),
         _numbered(ROLLOUT, record.number),
