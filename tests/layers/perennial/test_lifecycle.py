@@ -246,7 +246,7 @@ CASES: dict[str, tuple[Situation, str, str, datetime | None]] = {
     ),
     "it was put there again, and is lost again": (
         situation(
-            planned(replace(YOUNG, rollout=2), "lifetime", SHARE),
+            planned(record(serving=serving(rollout=2)), "lifetime", SHARE),
             version=version(1),
             rollout=rollout(2),
             rules=replace(RULES, lost=("edge",)),
