@@ -304,7 +304,8 @@ def _planned(
         return replace(wanted, step=Step.PLAN, at=now, purpose=f"{purpose}{MISSED}", first=soon, last=soon)
     at, serving = _opened(known, record.planned_at, now), record.serving
     late = renewal.late_at(serving) if serving else now
-    return replace(wanted, at=min(at, late) if now < late else at)  # what would be late is looked at before
+    looked_at = min(at, late) if now < late else at  # what would be late is looked at before
+    return Decision(state=wanted.state, step=wanted.step, at=looked_at, reason=wanted.reason, why=wanted.why)
 
 
 def _a_minute(record: ManagedRecord) -> timedelta:
@@ -328,7 +329,9 @@ def _serving(known: Situation, serving: Serving, now: datetime) -> Decision:
         why = f"version {number} was superseded"
         options.append(Decision(state=ManagedState.SERVING, step=Step.RETIRE, at=at, why=why, version=number))
     first = min(options, key=lambda each: each.at or now)
-    return replace(first, state=renewed.state) if first.step in (Step.RETIRE, Step.ASK) else first
+    if first.state is renewed.state or first.step not in (Step.RETIRE, Step.ASK):
+        return first
+    return replace(first, state=renewed.state)
 
 
 def _renewed(known: Situation, serving: Serving, now: datetime) -> Decision:
@@ -355,8 +358,10 @@ def _failed_to_renew(known: Situation, serving: Serving) -> bool:
 def _put_right(known: Situation, serving: Serving, now: datetime) -> list[Decision]:
     """What serves is put at its targets again: they are other ones than it was proven at, or one does not serve it."""
     record, rollout = known.record, known.rollout
-    moved = serving.targets != targets_digest(record.declared.targets) and bool(record.declared.targets)
-    if serving.number == 0 or not (moved or known.rules.lost):
+    if serving.number == 0:
+        return []
+    moved = bool(record.declared.targets) and serving.targets != targets_digest(record.declared.targets)
+    if not (moved or known.rules.lost):
         return []
     if rollout and _deployed(rollout, serving.number) and rollout.number > serving.rollout:
         why = f"rollout {rollout.reference} put it there again"

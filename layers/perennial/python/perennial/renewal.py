@@ -96,16 +96,16 @@ def spread(serving: Serving) -> timedelta:
 
 def renewal(record: ManagedRecord, serving: Serving, rules: Rules, now: datetime) -> Renewal:
     """The first reason that holds now; else the one that will hold first, with its time."""
-    held = next((each for each in _reasons(record, serving, rules) if each.at <= now), None)
-    return held or timed(serving, record.advice)
+    by_time = timed(serving, record.advice)
+    return next((each for each in _reasons(record, serving, rules, by_time) if each.at <= now), by_time)
 
 
-def _reasons(record: ManagedRecord, serving: Serving, rules: Rules) -> Iterator[Renewal]:
+def _reasons(record: ManagedRecord, serving: Serving, rules: Rules, by_time: Renewal) -> Iterator[Renewal]:
     for reason, holds in _CHAIN:
         detail = holds(record, serving, rules)
         if detail:
             yield Renewal(reason=reason, at=serving.since, detail=detail)
-    yield timed(serving, record.advice)
+    yield by_time
     if record.forced_at:
         by = f"by {record.forced_by}" if record.forced_by else ""
         yield Renewal(reason=FORCED, at=record.forced_at, detail=by)
@@ -115,7 +115,7 @@ def timed(serving: Serving, advice: Advice | None) -> Renewal:
     """The reason that holds because of time alone, and when."""
     share = share_at(serving)
     if advice is None or (advice.failed and advice.at > share):
-        return Renewal(reason=LIFETIME, at=share, detail=_of_lifetime(serving))
+        return Renewal(reason=LIFETIME, at=share, detail=_of_lifetime(serving, share))
     late = late_at(serving)
     if advice.at > late:
         return Renewal(reason=LIFETIME, at=late, detail="the CA's window is later than 1/20 of the lifetime")
@@ -123,9 +123,9 @@ def timed(serving: Serving, advice: Advice | None) -> Renewal:
     return Renewal(reason=ADVICE, at=advice.at, detail=f"the CA's window is {window}")
 
 
-def _of_lifetime(serving: Serving) -> str:
-    share = "a half" if lifetime(serving) < SHORT else "a third"
-    return f"{share} of its lifetime is left from {share_at(serving):%Y-%m-%d %H:%M} UTC on"
+def _of_lifetime(serving: Serving, share: datetime) -> str:
+    part = "a half" if lifetime(serving) < SHORT else "a third"
+    return f"{part} of its lifetime is left from {share:%Y-%m-%d %H:%M} UTC on"
 
 
 # --- the reasons that hold or not, whatever the time: a text says what it is, "" that it does not hold ---
