@@ -703,7 +703,8 @@ class World:
             if version is None:
                 assert place.serves == place.foreign, f"{place.name} serves what nobody knows"
                 continue
-            if not record.removed_at:
+            retired = record.serving is None and version.state is VersionState.RETIRED  # removed, and declared again
+            if not record.removed_at and not retired:
                 held = self.secrets.secrets.get(PREFIX + record.name, {}).get(version.secret_version)
                 assert held is not None, f"the key of {version.reference} is deleted, and {place.name} serves it"
                 assert held.labels, f"the key of {version.reference} has no label, and {place.name} serves it"
@@ -721,12 +722,14 @@ class World:
         )
 
     def _keys_belong(self, record: ManagedRecord) -> None:
-        """Every key that is kept belongs to a version that is not retired."""
+        """Every key that is kept belongs to a version that is not retired, or is to be retired again: what was removed
+        and is declared again gets its secret back as it was."""
         owners = {owned: each for each in self.versions(record.name) for owned in secret_versions(each)}
         for name in self.secrets.labelled(PREFIX + record.name):
             assert name in owners, f"the secret version {name} belongs to no version"
-            state = owners[name].state
-            assert state is not VersionState.RETIRED, f"{owners[name].reference} is retired, and its key is kept"
+            owner = owners[name]
+            again = owner.number in dict(record.retiring)
+            assert owner.state is not VersionState.RETIRED or again, f"{owner.reference} is retired, and its key is kept"
 
     # --- where everything leads ---
 

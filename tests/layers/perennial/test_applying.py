@@ -197,6 +197,8 @@ def test_one_that_was_removed_comes_back(hub: DeclaringHub, state: VersionState,
     assert [number for number, _ in found.retiring] == ([1] if kept else [1, 2])
     decision = decide(Situation(record=found, rules=RULES, version=version), LATER)
     assert decision.state is (ManagedState.SERVING if kept else ManagedState.REQUESTED)
+    hub.apply(prune=True, now=LATER)
+    assert [number for number, _ in hub.record().retiring] == [1, 2], "its secret came back, with all of its keys"
 
 
 def test_an_adopted_one(hub: DeclaringHub) -> None:

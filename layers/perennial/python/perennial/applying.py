@@ -215,8 +215,9 @@ def _remove(deployment: Deployment, record: ManagedRecord | None, asked_by: str,
 
 
 def _retiring(deployment: Deployment, record: ManagedRecord, now: datetime) -> tuple[tuple[int, datetime], ...]:
-    """Every version that is not retired yet, with its time: the one that it has already, or after the grace period."""
+    """Every version that is not retired yet, or is to be again as its secret came back, with its time: the one that it
+    has already, or after the grace period."""
     at, known = now + lifecycle_rules.grace(deployment.settings, record.declared), dict(record.retiring)
     versions = deployment.inventory.versions(record.name, limit=MAX_VERSIONS)
-    numbers = sorted(each.number for each in versions if each.state is not VersionState.RETIRED)
+    numbers = sorted(each.number for each in versions if each.state is not VersionState.RETIRED or each.number in known)
     return tuple((number, min(at, known.get(number, at))) for number in numbers)
