@@ -729,7 +729,9 @@ class World:
             assert name in owners, f"the secret version {name} belongs to no version"
             owner = owners[name]
             again = owner.number in dict(record.retiring)
-            assert owner.state is not VersionState.RETIRED or again, f"{owner.reference} is retired, and its key is kept"
+            assert owner.state is not VersionState.RETIRED or again, (
+                f"{owner.reference} is retired, and its key is kept"
+            )
 
     # --- where everything leads ---
 
