@@ -30,7 +30,6 @@ from perennial.inventory.indexes import INDEXES
 Item = dict[str, dict[str, Any]]
 Key = tuple[str, str]
 Values = Mapping[str, Any]
-Partition = tuple[str, str]  # index ("" for the table), and the value of its partition key
 Range = tuple[Any, Any]  # of sort keys, without its ends; None for no end
 Test = Callable[[Item, Values, Values], bool]
 _TOKEN = re.compile(r"\s*(#\w+|:\w+|<=|>=|<>|[=<>(),+-]|\w+)")
@@ -54,7 +53,7 @@ class DictTable:
 
     def __init__(self) -> None:
         self._items: dict[Key, Item] = {}
-        self._partitions: dict[Partition, SortedDict] = {}  # what is in it, by its sort key there and its key
+        self._indexes: dict[str, dict[str, SortedDict]] = {index: {} for index, _, _ in _SORTED}
         self._stale: dict[Key, Item] | None = None
         self.around: Callable[[str, Callable[[], Any]], Any] = lambda operation, send: send()
 
@@ -87,6 +86,11 @@ class DictTable:
     def items(self, kind: str) -> list[Item]:
         """The items of a kind, in the order of their keys."""
         return [each for _, each in sorted(self._items.items()) if each.get("kind") == {"S": kind}]
+
+    def least(self, index: str, prefixes: tuple[str, ...]) -> str | None:
+        """The least sort key in the partitions of an index whose names begin so."""
+        held = [each for value, each in self._indexes[index].items() if each and value.startswith(prefixes)]
+        return min((each.peekitem(0)[0][0] for each in held), default=None)
 
     # --- writes ---
 
@@ -132,12 +136,12 @@ class DictTable:
     def _put(self, item: Item) -> None:
         self._remove(_key(item))
         self._items[_key(item)] = item
-        for partition, place in _places(item):
-            self._partitions.setdefault(partition, SortedDict())[place] = item
+        for index, value, place in _places(item):
+            self._indexes[index].setdefault(value, SortedDict())[place] = item
 
     def _remove(self, key: Key) -> None:
-        for partition, place in _places(self._items.pop(key, {})):
-            del self._partitions[partition][place]
+        for index, value, place in _places(self._items.pop(key, {})):
+            del self._indexes[index][value][place]
 
     # --- reads ---
 
@@ -160,9 +164,9 @@ class DictTable:
 
     def _partition(self, index: str, value: str) -> SortedDict:
         if not index or self._stale is None:
-            return self._partitions.get((index, value), _EMPTY)
-        items = self._stale.values()
-        return SortedDict({place: each for each in items for held, place in _places(each) if held == (index, value)})
+            return self._indexes[index].get(value, _EMPTY)
+        places = ((held, place, each) for each in self._stale.values() for *held, place in _places(each))
+        return SortedDict({place: each for held, place, each in places if held == [index, value]})
 
 
 _SOUGHT = re.compile(  # a partition, and mostly a range of sort keys
@@ -198,10 +202,10 @@ def _key(item: Mapping[str, Any]) -> Key:
     return item["pk"]["S"], item["sk"]["S"]
 
 
-def _places(item: Item) -> list[tuple[Partition, tuple[str, Key]]]:
-    """Where an item is: in which partitions, and at which place there."""
+def _places(item: Item) -> list[tuple[str, str, tuple[str, Key]]]:
+    """Where an item is: in which index ("" for the table), in which partition, and by what it is sorted there."""
     return [
-        ((index, item[partition]["S"]), (item[sort]["S"], _key(item)))
+        (index, item[partition]["S"], (item[sort]["S"], _key(item)))
         for index, partition, sort in _SORTED
         if partition in item and sort in item
     ]

@@ -290,7 +290,7 @@ class StepFunctions:
         return {"executionArn": name}
 
     def list_executions(self, *, stateMachineArn: str, statusFilter: str, maxResults: int) -> dict[str, Any]:
-        found = [each for each in self.world.executions if each.machine == stateMachineArn and each.running]
+        found = [each for each in self.world.running() if each.machine == stateMachineArn]
         return {"executions": found[:maxResults]}
 
 
@@ -356,6 +356,8 @@ class World:
     foreign: dict[str, Certificate]
     channels: Channels
     executions: list[Execution] = field(default_factory=list)
+    _alive: list[Execution] = field(default_factory=list)  # those that have not ended
+    _named: dict[tuple[str, str], Execution] = field(default_factory=dict)
     declarations: dict[str, ManagedCertificate] = field(default_factory=dict)
     steps: list[str] = field(default_factory=list)
     decided: list[str] = field(default_factory=list)  # what Decide said, in order
@@ -428,7 +430,8 @@ class World:
         return self.inventory.rollouts(name)
 
     def running(self) -> list[Execution]:
-        return [each for each in self.executions if each.running]
+        self._alive = [each for each in self._alive if each.running]
+        return list(self._alive)
 
     # --- the tick ---
 
@@ -445,28 +448,25 @@ class World:
 
     def next_due(self) -> datetime | None:
         """When the next thing is due."""
-        kinds = ("renew#", "issue#", "deploy#")
-        stamps = [
-            each["due_at"]["S"]
-            for each in self.table.copy().values()
-            if each.get("due_key", {"S": ""})["S"].startswith(kinds)
-        ]
-        return conversion.time(min(stamps).partition("#")[0]) if stamps else None
+        stamp = self.table.least("due", ("renew#", "issue#", "deploy#"))
+        return conversion.time(stamp.partition("#")[0]) if stamp else None
 
     # --- executions ---
 
     def begin(self, machine: str, name: str, payload: str) -> Execution:
         """Start an execution, as StartExecution does."""
-        for each in self.executions:
-            if (each.machine, each.name) == (machine, name):
-                if each.running and json.loads(each.input) == json.loads(payload):
-                    return each
-                raise refused("ExecutionAlreadyExists", "StartExecution")
+        known = self._named.get((machine, name))
+        if known is not None:
+            if known.running and json.loads(known.input) == json.loads(payload):
+                return known
+            raise refused("ExecutionAlreadyExists", "StartExecution")
         ran = asl.Ran(output=json.loads(payload))
         made = Execution(machine, name, payload, ran, str(DEFINITIONS[machine]["StartAt"]), self.now)
         made.number = len(self.executions)
         made.interpreter = asl.Machine(ran, self._invoke(made), self._wait(made))
         self.executions.append(made)
+        self._alive.append(made)
+        self._named[machine, name] = made
         return made
 
     def can_step(self, execution: Execution) -> bool:

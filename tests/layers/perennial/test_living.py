@@ -15,6 +15,7 @@ from dict_aws import REGION
 from dict_table import Item, Key
 from inventory_table import create_table
 from living import World, living_hub
+from perennial.inventory.indexes import INDEXES
 from perennial.inventory.items import Item as Model
 
 SOON = "certificates_per_domain_and_week = 0\norders_per_hour = 3600"
@@ -42,6 +43,11 @@ class MotoTable:
     def copy(self) -> dict[Key, Item]:
         found = self._client.scan(TableName="inventory")["Items"]
         return {(each["pk"]["S"], each["sk"]["S"]): each for each in found}
+
+    def least(self, index: str, prefixes: tuple[str, ...]) -> str | None:
+        partition, sort, _ = INDEXES[index]
+        held = [each for each in self.copy().values() if each.get(partition, {"S": ""})["S"].startswith(prefixes)]
+        return min((each[sort]["S"] for each in held), default=None)
 
 
 def _life(world: World) -> tuple[list[str], list[Any], set[Key]]:
