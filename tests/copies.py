@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 Told = TypeVar("Told")
-LONGEST = 300  # seconds that a copy may take
+LONGEST = 60  # seconds that a copy may take
 
 
 class _Copies:

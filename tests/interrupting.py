@@ -1,7 +1,7 @@
 """Issuance with something happening at one of its AWS calls or ACME requests, and what must hold afterwards.
 
-point = Point(now=now, act=killed_after)
-hub, ended = issued_with(point, "ACME")     # interrupted at a call, then settled by the tick, and judged
+point = Point(number=7, act=killed_after)
+hub, ended = issued_with(point, "ACME")     # interrupted at the seventh call, then settled by the tick, and judged
 point.happened                              # "aws dynamodb:PutItem"
 """
 
@@ -16,7 +16,6 @@ import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from copies import in_copies
 from issuing import IssuingHub, issuing_hub
 from perennial import keys
 from perennial.certificate import parse
@@ -25,6 +24,7 @@ from perennial.inventory.records import VersionRecord, VersionState
 from perennial.issuance import Step
 from perennial.issuers.acme_http import Answer, Http
 
+PARTS = 4  # each part of a test takes every fourth point
 ASKS: dict[str, tuple[str, tuple[str, ...]]] = {  # issuer -> profile and names
     "ACME": ("web", ("shop.example.com", "*.shop.example.com")),
     "ACM PCA": ("private", ("shop.svc.internal",)),
@@ -37,9 +37,9 @@ class Killed(BaseException):
 
 @dataclass
 class Point:
-    """One call of a whole issuance, the one at which `now` says so, and what happens there. `happened` names it."""
+    """The n-th call of a whole issuance, and what happens there, once. `happened` names it."""
 
-    now: Callable[[], bool]
+    number: int
     act: Callable[[Point, Callable[[], Any]], Any]
     kind: str = ""  # aws, acme, or both
     counted: list[str] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Point:
         if self.kind and self.kind != kind:
             return send()
         self.counted.append(f"{kind} {name}")
-        if not self.now():
+        if len(self.counted) != self.number:
             return send()
         self.happened = self.counted[-1]
         return self.act(self, send)
@@ -178,26 +178,33 @@ def _nothing_secret(hub: IssuingHub) -> None:
         assert line not in table
 
 
-def at_every_point(issuer: str, what: str) -> int:
-    """Let something happen at every point of an issuance; returns how many there are.
+def total(kind: str, issuer: str) -> int:
+    """The calls of an issuance that nothing happens to."""
+    point = Point(number=0, act=killed_before, kind=kind)
+    issued_with(point, issuer)
+    return len(point.counted)
+
+
+def at_every_point(issuer: str, what: str, part: int) -> int:
+    """Let something happen at every fourth point of an issuance, beginning with the `part`th; returns how many.
 
     After each: exactly one certificate paid for, its key stored with it, no challenge left; or no certificate and a
     final reason with its next step. Nothing secret is in the table.
     """
     kind, act = ACTS[what]
-
-    def issued(now: Callable[[], bool]) -> tuple[str, bool]:
-        point = Point(now=now, act=act, kind=kind)
+    numbers = range(1 + part, total(kind, issuer) + 1, PARTS)
+    final = []
+    for number in numbers:
+        point = Point(number=number, act=act, kind=kind)
         hub, ended = issued_with(point, issuer)
-        well = ended.state is VersionState.ISSUED
-        assert hub.issued() == 1 if well else hub.issued() <= 1, point.happened
-        return point.happened, well
-
-    found = in_copies(issued)
-    assert all(happened for happened, _ in found)
-    final = sorted({happened for happened, well in found if not well})
-    print(f"{issuer}, {what}: {len(found)} points, of which these end with a reason: {final}")
-    return len(found)
+        assert point.happened
+        if ended.state is VersionState.ISSUED:
+            assert hub.issued() == 1, point.happened
+        else:
+            final.append(point.happened)
+            assert hub.issued() <= 1, point.happened
+    print(f"{issuer}, {what}: {len(numbers)} points, of which {len(final)} end with a reason: {sorted(set(final))}")
+    return len(numbers)
 
 
 class Doubled:

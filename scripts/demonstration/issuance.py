@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +64,7 @@ def run(stage: Stage) -> None:
     stage.client("route53").create_hosted_zone(Name=zone, CallerReference="demo")
     with authorities(stage) as (authority, short):
         deploy_issuers(stage, authority, short)
-        living = lifecycle.begin(stage) if short and "--lifecycle" in sys.argv[1:] else None
+        living = lifecycle.begin(stage) if short else None
         if authority:
             public(stage, authority)
         private(stage)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from counted import COUNTED
-from interrupting import ACTS, ASKS, at_every_point
+from interrupting import ACTS, ASKS, PARTS, at_every_point
 
 REFUSALS = [
     (issuer, what)
@@ -18,9 +18,10 @@ REFUSALS = [
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize(("issuer", "what"), REFUSALS)
 def test_refused_at_any_call_it_ends_with_one_certificate_or_a_reason(
-    issuer: str, what: str, record_property: Callable[[str, object], None]
+    issuer: str, what: str, part: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Whatever AWS or the CA answers once: exactly one certificate, or none and a final reason with its next step."""
-    record_property(f"{COUNTED}issuance, {issuer}, {what}", at_every_point(issuer, what))
+    record_property(f"{COUNTED}issuance, {issuer}, {what}", at_every_point(issuer, what, part))
