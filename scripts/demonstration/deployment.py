@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,13 +58,14 @@ class Places:
     file: Path = field(default_factory=Path)
 
 
-def run(stage: Stage, authority: Authority) -> None:
-    """The whole act."""
+def run(stage: Stage, authority: Authority, meanwhile: Callable[[], None]) -> None:
+    """The whole act; `meanwhile` is shown in its midst."""
     places = build(stage)
     with resolving(stage.cloud), watching(stage, authority) as client:
         handshakes(stage, "Handshakes before")
         first(stage, places)
         broken_chain(stage)
+        meanwhile()
         misbehaving(stage, places)
         client.end(stage)
 

@@ -71,7 +71,7 @@ def run(stage: Stage) -> None:
         refused(stage)
         listed(stage)
         if authority:
-            deployment.run(stage, authority)
+            deployment.run(stage, authority, lambda: lifecycle.trouble(stage, living) if living else None)
         if living:
             lifecycle.end(stage, living)
 

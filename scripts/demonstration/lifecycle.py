@@ -25,6 +25,7 @@ ZONE, OLD_ZONE = "live.example.net", "old.example.net"
 SHORT = 180  # seconds that a certificate of this CA lives
 PORT, OLD_PORT = 9443, 9543
 LIFETIME, LEFT = timedelta(minutes=20), timedelta(seconds=250)  # of the certificate that is adopted
+TROUBLED = f"app-{OLD_ZONE}".replace(".", "-")  # as `perennial adopt` names it
 WAIT = 240  # seconds for all of it, after the other acts
 SETTINGS = """
 [issuers.short-ca]
@@ -170,8 +171,8 @@ def alias(stage: Stage, host: str, balancer: Any) -> None:
 
 def end(stage: Stage, living: Living) -> None:
     """Renewed by the tick, the old versions retired, and people told of the one that could not be."""
-    _troubled(stage, living)
     stage.act("What the tick did meanwhile: renewed before their end, proven at the edge, old versions retired")
+    _resolved(stage, living)
     for name in ("live", "mail"):
         renewed = until(living, lambda name=name: _served(stage, name) >= 2)  # type: ignore[misc]
         stage.expect(renewed, f"{name}: version {_served(stage, name)} serves, renewed by the tick alone")
@@ -184,9 +185,9 @@ def end(stage: Stage, living: Living) -> None:
     stage.command("why", "live", show=16)
 
 
-def _troubled(stage: Stage, living: Living) -> None:
-    """The adopted certificate cannot be renewed: its ladder, acknowledged, put right, and left."""
-    name = f"app-{OLD_ZONE}".replace(".", "-")
+def trouble(stage: Stage, living: Living) -> None:
+    """The adopted certificate cannot be renewed: its ladder, acknowledged, and put right."""
+    name = TROUBLED
     stage.act("One that cannot be renewed by itself: who is told, and what a person does")
     until(living, lambda: _level(stage, name) >= 2)
     told = _told(stage, living, name)
@@ -202,6 +203,11 @@ def _troubled(stage: Stage, living: Living) -> None:
     balancers = stage.client("elbv2").describe_load_balancers(Names=["old-app"])["LoadBalancers"]
     alias(stage, f"app.{OLD_ZONE}", balancers[0])
     stage.command("renew", name, "--force", errors=True)
+
+
+def _resolved(stage: Stage, living: Living) -> None:
+    """The adopted certificate is renewed, and leaves the ladder."""
+    name = TROUBLED
     renewed = until(living, lambda: _served(stage, name) >= 1)
     stage.expect(renewed, f"{name}: version {_served(stage, name)} serves in place of the adopted certificate")
     resolved = until(living, lambda: any("resolved" in each.lower() for each in _told(stage, living, name)))
