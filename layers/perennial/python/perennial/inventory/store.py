@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from perennial.inventory import conversion
+from perennial.inventory.audit import Trail
 from perennial.inventory.budgets import Budgets
 from perennial.inventory.callbacks import Callbacks
 from perennial.inventory.items import Item, stamp
@@ -20,7 +21,7 @@ from perennial.inventory.writing import update
 KEPT = timedelta(days=365)  # a run
 
 
-class Inventory(Verdicts, Rollouts, Managed, Budgets, Callbacks, Questions):
+class Inventory(Verdicts, Rollouts, Managed, Budgets, Callbacks, Trail, Questions):
     """The table's only door. Clients come from the standard AWS environment unless credentials are given (botocore's
     frozen credentials, for a profile). One process works with one table at a time."""
 
