@@ -18,6 +18,7 @@ HEAVY = {  # package -> the handlers that need it as they start; all others impo
     "acme": frozenset[str](),
     "aws_xray_sdk": frozenset[str](),
     "cryptography": frozenset[str](),
+    "joserfc": frozenset[str](),
     "josepy": frozenset[str](),
     "OpenSSL": frozenset[str](),
     "pydantic": frozenset[str](),

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perennial import alert_settings, issuance_settings, targets, window_settings
+from perennial import alert_settings, api_settings, issuance_settings, targets, window_settings
 from perennial.alert_settings import Alerts
+from perennial.api_settings import Api
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
 from perennial.profiles import Issuer, Profile, Solvers
@@ -87,6 +88,7 @@ class Settings:
     windows: Mapping[str, Window] = field(default_factory=dict)  # by name
     environments: Mapping[str, Environment] = field(default_factory=dict)  # by name
     alerts: Alerts = field(default_factory=Alerts)
+    api: Api = field(default_factory=Api)
 
 
 def load(text: str) -> Settings:
@@ -125,6 +127,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
         windows=window_settings.windows(Table(document, "windows", problems)),
         environments=window_settings.environments(Table(document, "environments", problems)),
         alerts=alert_settings.alerts(Table(document, "alerts", problems)),
+        api=api_settings.api(Table(document, "api", problems)),
     )
     known = tuple(each.name for each in fields(Settings))
     problems += [f"{shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]

@@ -31,13 +31,14 @@ _COMMANDS = {  # name -> module and attribute, in the order of the help
     "rollouts": ("perennial.cli.rollouts", "rollouts"),
     "alerts": ("perennial.cli.alerts", "alerts"),
     "proof": ("perennial.cli.proof", "proof"),
+    "audit": ("perennial.cli.audit", "audit"),
     "issuers": ("perennial.cli.issuers", "issuers"),
     "findings": ("perennial.cli.coverage", "findings"),
     "scopes": ("perennial.cli.coverage", "scopes"),
 }
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 findings at or above --fail-on, a proof that does not hold, or a difference in diff; "
-    "2 not or not completely done; 130 interrupted."
+    "Exit codes: 0 done; 1 findings at or above --fail-on, a proof that does not hold, an audit export "
+    "that was tampered with, or a difference in diff; 2 not or not completely done; 130 interrupted."
 )
 
 
