@@ -25,7 +25,7 @@ def serving(hub: IssuingHub) -> str:
     reference = hub.request("shop.example.com").reference
     hub.run(reference)
     version = hub.version(reference)
-    served = lifecycle_step.served(version, "x", hub.now)
+    served = lifecycle_step.served(version, None, hub.now)
     hub.deployment.inventory.save_managed(record(serving=served, state=ManagedState.SERVING))
     return version.managed
 
