@@ -205,13 +205,14 @@ class Site:
 
 @dataclass
 class DeployingHub:
-    """The deployed hub. `said` is everything that the command printed, `versions` what was issued, by reference, and
-    `search` looks through what was written from the beginning on."""
+    """The deployed hub. `said` is everything that the command printed, `versions` what was issued, by reference,
+    `sites` the names that are taken, and `search` looks through what was written from the beginning on."""
 
     hub: Hub
     deployment: Deployment
     said: list[str] = field(default_factory=list)
     versions: dict[str, Bundle] = field(default_factory=dict)
+    sites: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.search = Search(self, Listeners.attached(self.hub))
@@ -236,7 +237,9 @@ class DeployingHub:
     # --- places ---
 
     def site(self, name: str, account: str = HUB_ACCOUNT, region: str = REGION) -> Site:
-        """A new load balancer."""
+        """A new load balancer. Modules that one worker runs share the hub: each name is one test's own."""
+        assert name not in self.sites, f"another test has a site that is called {name}: give this one another name"
+        self.sites.add(name)
         host, client = f"{name}.{ZONE}", self.client("elbv2", account, region)
         before = old(host)
         arn = imported(self.client("acm", account, region), before)

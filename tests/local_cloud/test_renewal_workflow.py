@@ -93,14 +93,14 @@ def test_the_life_of_a_certificate(deploying: DeployingHub) -> None:
 
 def test_two_ticks_start_one_execution(deploying: DeployingHub) -> None:
     """What is due is leased once; an execution with the number of an earlier lease does nothing any more."""
-    site = deploying.site("twice")
-    deploying.issue("twice", 1, site.host)
-    declare(deploying, "twice", site)
+    site = deploying.site("leased")
+    deploying.issue("leased", 1, site.host)
+    declare(deploying, "leased", site)
     (execution,) = renewals(deploying)
     assert renewals(deploying) == []
     assert deploying.hub.finish(execution)["status"] == "SUCCEEDED"
-    fence = kept(deploying, "twice").fence
-    answer = deploying.hub.invoke("Decide", {"managed": "twice", "fence": fence - 1})
+    fence = kept(deploying, "leased").fence
+    answer = deploying.hub.invoke("Decide", {"managed": "leased", "fence": fence - 1})
     assert answer["next"] == "ended"
 
 
