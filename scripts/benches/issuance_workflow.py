@@ -70,7 +70,7 @@ def spread_slowly(hub: IssuingHub) -> None:
     made: dict[str, datetime] = {}  # a change is first looked at when it is so old
 
     def answer(request: Mapping[str, Any]) -> Mapping[str, Any]:
-        since = made.setdefault(request["Id"], hub.now - timedelta(seconds=issuance.SPREADING))
+        since = made.setdefault(request["Id"], hub.now - timedelta(seconds=issuance.FIRST_LOOK))
         there = (hub.now - since).total_seconds() >= SPREADING
         status = "INSYNC" if there else "PENDING"
         return {"ChangeInfo": {"Id": request["Id"], "Status": status, "SubmittedAt": since.isoformat()}}

@@ -230,9 +230,12 @@ def _ask(world: World, kept: Kept, known: Situation, decision: Decision, now: da
             advice = advised(record, serving, window, ask_at)
     changes: dict[str, Any] = {"advice": advice, "ask_at": ask_at}
     moved = (advice and advice.at) != (record.advice and record.advice.at)
-    if moved and record.planned_for in (renewal.LIFETIME, renewal.ADVICE):
+    replanned = moved and record.planned_for in (renewal.LIFETIME, renewal.ADVICE)
+    if replanned:
         changes |= {"planned_at": None, "planned_for": ""}
     _save(world, kept, record, decision, now + LEASE, **changes)
+    if replanned:
+        planning.given_back(world, record, kept.rules.issuer, now)  # type: ignore[arg-type]
 
 
 def _retire(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> Done:

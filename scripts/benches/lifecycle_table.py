@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from heapq import nsmallest
+from itertools import islice
+
+from sortedcontainers import SortedDict
 
 from benches.lifecycle_fleet import Kept
 from benches.lifecycle_records import changed
-from perennial.inventory.budgets import KEPT
+from perennial.inventory.budgets import KEPT, NOTHING_SERVES, Waiting
+from perennial.inventory.items import stamp
 from perennial.inventory.records import ManagedRecord, RolloutRecord, VersionRecord
 
 SWEPT = timedelta(days=7)
@@ -30,7 +33,7 @@ class Table:
         self.together = 0  # versions that were requested while another one was under way
         self._due = due
         self._slots: dict[str, dict[datetime, int]] = {}
-        self._waiting: dict[str, dict[str, None]] = {}
+        self._waiting: dict[str, dict[tuple[str, str], Waiting]] = {}  # sorted
         self._down: dict[str, tuple[datetime, str]] = {}
 
     def count(self, reads: int, writes: int) -> None:
@@ -118,22 +121,25 @@ class Table:
             left = {slot: taken for slot, taken in slots.items() if slot > old}
             self._slots[budget] = left
 
-    def issuer_failed(self, issuer: str, managed: str, reason: str, now: datetime) -> None:
+    def issuer_failed(
+        self, issuer: str, managed: str, reason: str, now: datetime, until: datetime | None = None
+    ) -> None:
         self.writes[self.purpose] += 2
-        self._waiting.setdefault(issuer, {})[managed] = None
+        waiting = Waiting(managed=managed, until=stamp(until) if until else NOTHING_SERVES)
+        self._waiting.setdefault(issuer, SortedDict())[waiting.until, managed] = waiting
         self._down.setdefault(issuer, (now, reason))
 
     def issuer_down(self, issuer: str) -> tuple[datetime, str] | None:
         self.reads[self.purpose] += 1
         return self._down.get(issuer)
 
-    def waiting_for(self, issuer: str, limit: int) -> list[str]:
+    def waiting_for(self, issuer: str, limit: int) -> list[Waiting]:
         self.reads[self.purpose] += 1
-        return nsmallest(limit, self._waiting.get(issuer, ()))
+        return list(islice(self._waiting.get(issuer, {}).values(), limit))
 
-    def waits_no_more(self, issuer: str, managed: str) -> None:
+    def waits_no_more(self, issuer: str, waiting: Waiting) -> None:
         self.writes[self.purpose] += 1
-        self._waiting.get(issuer, {}).pop(managed, None)
+        self._waiting.get(issuer, {}).pop((waiting.until, waiting.managed), None)
 
     def issuer_is_well(self, issuer: str) -> None:
         self.writes[self.purpose] += 1

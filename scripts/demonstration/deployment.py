@@ -224,7 +224,7 @@ def ended(stage: Stage) -> dict[str, Any]:
     """The newest rollout, once it has ended."""
     end = time.monotonic() + WAIT
     while True:
-        (latest, *_) = json.loads(stage.command("rollouts", "shop", "--json", quiet=True))
+        (latest, *_) = stage.look("rollouts", "shop")
         if latest["ended_at"] or time.monotonic() > end:
             return dict(latest)
         time.sleep(0.5)
@@ -234,7 +234,7 @@ def issued(stage: Stage) -> str:
     """The state of the newest version, once it has ended and been cleaned up."""
     end = time.monotonic() + WAIT
     while True:
-        (latest, *_) = json.loads(stage.command("managed", "show", "shop", "--json", quiet=True))
+        (latest, *_) = stage.look("managed", "show", "shop")
         if latest["due_at"] is None or time.monotonic() > end:
             return str(latest["state"])
         time.sleep(0.5)
@@ -242,9 +242,9 @@ def issued(stage: Stage) -> str:
 
 def serial_of(stage: Stage, number: int) -> str:
     """The serial number of a version."""
-    records = json.loads(stage.command("managed", "show", "shop", "--json", quiet=True))
+    records = stage.look("managed", "show", "shop")
     fingerprint = next(each["fingerprint"] for each in records if each["version"] == number)
-    return str(json.loads(stage.command("certs", "show", fingerprint, "--json", quiet=True))["serial"])
+    return str(stage.look("certs", "show", fingerprint)["serial"])
 
 
 def handshakes(stage: Stage, title: str) -> set[str]:

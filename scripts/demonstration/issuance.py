@@ -174,7 +174,7 @@ def issued(stage: Stage, managed: str) -> dict[str, Any]:
     """The newest version, once it has ended."""
     end = time.monotonic() + WAIT
     while time.monotonic() < end:
-        (latest, *_) = json.loads(stage.command("managed", "show", managed, "--json", quiet=True))
+        (latest, *_) = stage.look("managed", "show", managed)
         if latest["state"] in ("issued", "failed") and latest["due_at"] is None:  # also cleaned up
             break
         time.sleep(PATIENCE)

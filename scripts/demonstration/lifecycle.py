@@ -223,7 +223,7 @@ def until(living: Living, holds: Callable[[], bool]) -> bool:
 
 
 def _explained(stage: Stage, name: str) -> dict[str, Any]:
-    (found,) = json.loads(stage.command("why", name, "--json", quiet=True))
+    (found,) = stage.look("why", name)
     return dict(found)
 
 
@@ -240,7 +240,7 @@ def _level(stage: Stage, name: str) -> int:
 
 
 def _states(stage: Stage, name: str) -> list[str]:
-    return [each["state"] for each in json.loads(stage.command("managed", "show", name, "--json", quiet=True))]
+    return [each["state"] for each in stage.look("managed", "show", name)]
 
 
 def _told(stage: Stage, living: Living, name: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -12,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from example_estate import ExampleEstate
-from local_cloud.cloud import HUB_ACCOUNT, REGION, Cloud
+from local_cloud.cloud import HUB_ACCOUNT, REGION, Cloud, CloudError
 
 COMMAND = Path(sys.prefix) / "bin" / "perennial"
 WIDTH = 100
@@ -51,24 +54,34 @@ class Stage:
         exit_codes: Sequence[int] = (0,),
         show: int = 14,
         errors: bool = False,
-        quiet: bool = False,
     ) -> str:
         """Run the `perennial` command as a person would, show the first lines of what it prints (with `errors`: of what
-        it complains), and return all. `quiet` shows nothing."""
-        if not quiet:
-            print(f"\n   $ perennial {shlex.join(arguments)}", flush=True)
+        it complains), and return all."""
+        print(f"\n   $ perennial {shlex.join(arguments)}", flush=True)
         environment = {**os.environ, **self.cloud.env(HUB_ACCOUNT, REGION), "COLUMNS": str(WIDTH)}
         done = subprocess.run(
             [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
         )
         if done.returncode not in exit_codes:
             self.expect(False, f"exit code {done.returncode} of perennial {arguments[0]}: {done.stderr.strip()[-300:]}")
-        lines = () if quiet else (done.stderr if errors else done.stdout).splitlines()
+        lines = (done.stderr if errors else done.stdout).splitlines()
         for line in lines[:show]:
             print(f"   {line}")
         if len(lines) > show:
             print(f"   … {len(lines) - show} more lines" if show else f"   ({len(lines)} lines, which are read here)")
         return done.stdout
+
+    def look(self, *arguments: str) -> Any:
+        """What the `perennial` command says with `--json`, shown to nobody: what the demo waits for. In this process,
+        as another one at every look would take the machine's time from the local cloud."""
+        from perennial.cli.program import program
+
+        environment = {**self.cloud.env(HUB_ACCOUNT, REGION), "COLUMNS": str(WIDTH)}
+        looked = CliRunner().invoke(program, [*arguments, "--json"], env=environment)
+        if looked.exit_code:
+            said = looked.output.strip()[-300:]
+            raise CloudError(f"exit code {looked.exit_code} of perennial {arguments[0]}: {said}")
+        return json.loads(looked.stdout)
 
     def client(self, service: str, account: str = HUB_ACCOUNT, region: str = REGION) -> Any:
         """A client of the local cloud."""

@@ -31,7 +31,7 @@ def test_a_slow_route_53_takes_three_transitions_for_each_look(hub: Any) -> None
     with issuing_hub() as issuing:
         issuance_workflow.spread_slowly(issuing)
         ran = issuance_workflow.execute(workflow, issuing, ("shop.example.com",))
-        looks = math.ceil(issuance_workflow.SPREADING / issuance.SPREADING)
+        looks = 1 + math.ceil((issuance_workflow.SPREADING - issuance.FIRST_LOOK) / issuance.NEXT_LOOK)
         assert ran.states.count("Wait") == looks + 2
         assert len(ran.states) == 20 + 3 * (looks - 2)
 

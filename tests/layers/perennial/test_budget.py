@@ -17,6 +17,25 @@ from perennial.settings import load
 from perennial.windows import Calendar, Window
 
 
+class Slots:
+    """What is taken of each slot, in memory; `full`: none has a place."""
+
+    def __init__(self, *, full: bool = False) -> None:
+        self.taken: Counter[tuple[str, datetime]] = Counter()
+        self.full = full
+
+    def take_slot(self, budget: str, slot: datetime, capacity: int) -> bool:
+        free = self.taken[budget, slot] < capacity and (not self.full or capacity == planning.ANY)
+        self.taken[budget, slot] += free
+        return free
+
+    def give_slot_back(self, budget: str, slot: datetime) -> None:
+        self.taken[budget, slot] -= 1
+
+    def places(self) -> dict[tuple[str, datetime], int]:
+        return {key: number for key, number in self.taken.items() if number}
+
+
 @pytest.mark.parametrize(
     ("most", "period", "length", "capacity"),
     [
@@ -75,18 +94,11 @@ names = [".example.com"]
 
 def test_a_fleet_of_one_day_spreads() -> None:
     """A thousand certificates that are due at one moment are planned with at most the budget's number a minute."""
-    taken: Counter[tuple[str, datetime]] = Counter()
-
-    def take(budget: Budget, slot: datetime) -> bool:
-        free = taken[(budget.key, slot)] < budget.capacity
-        taken[(budget.key, slot)] += free
-        return free
-
-    settings, times = load(CONFIGURATION), []
+    settings, times, slots = load(CONFIGURATION), [], Slots()
     wanted = planning.budgets(settings, DECLARED, "public", "123456789012")
     for number in range(1_000):
         known = Situation(record=record(serving=serving(number, age=70)), rules=RULES)
-        times.append(planning.first_free(known, decide(known, NOW), wanted, take=take, give_back=lambda *_: None))
+        times.append(planning.first_free(known, decide(known, NOW), wanted, slots))
     minutes = Counter(each.replace(second=0, microsecond=0) for each in times)
     assert max(minutes.values()) == 1
     waited = sorted(each - NOW for each in times)
@@ -96,19 +108,15 @@ def test_a_fleet_of_one_day_spreads() -> None:
 
 def test_a_place_of_each_or_of_none() -> None:
     """Where one budget has no place, those that were taken of the others are given back."""
-    given_back: list[str] = []
+    slots = Slots()
     wanted = [Budget(key=key, most=60, period=HOUR) for key in ("orders", "domain")]
     known = Situation(record=record(serving=serving(age=70)), rules=RULES)
-    tries = iter([True, False, True, True])
-    at = planning.first_free(
-        known,
-        decide(known, NOW),
-        wanted,
-        take=lambda budget, slot: next(tries),
-        give_back=lambda budget, slot: given_back.append(budget.key),
-    )
-    assert given_back == ["orders"]
-    assert at >= NOW
+    slots.taken["domain", wanted[1].slot(NOW + MINUTE)] = 1
+    at = planning.first_free(known, decide(known, NOW), wanted, slots)
+    assert at >= NOW + 2 * MINUTE
+    assert slots.places() == {("orders", wanted[0].slot(at)): 1, ("domain", wanted[1].slot(at)): 1} | {
+        ("domain", wanted[1].slot(NOW + MINUTE)): 1
+    }
 
 
 def test_budgets_of_a_request() -> None:
@@ -124,7 +132,7 @@ def test_windows_are_filled_evenly() -> None:
     times = []
     for number in range(300):
         known = Situation(record=record(serving=serving(number, age=60)), rules=RULES, calendar=nights)
-        times.append(planning.first_free(known, decide(known, NOW), (), take=lambda *_: True, give_back=print))
+        times.append(planning.first_free(known, decide(known, NOW), (), Slots()))
     hours = Counter(each.hour for each in times)
     assert set(hours) == {1, 2, 3}
     assert min(hours.values()) > 60
@@ -136,7 +144,9 @@ def test_a_plan_never_lies_beyond_the_end() -> None:
         certificate = serving(age=age)
         known = Situation(record=record(serving=certificate), rules=RULES)
         wanted = [Budget(key="orders", most=1, period=7 * DAY)]
-        at = planning.first_free(known, decide(known, NOW), wanted, take=lambda *_: False, give_back=print)
+        slots = Slots(full=True)
+        at = planning.first_free(known, decide(known, NOW), wanted, slots)
+        assert slots.places() == {("orders", wanted[0].slot(at)): 1}, "it counts, though it is one too many"
         assert NOW <= at <= (certificate.not_after if age > 85 else certificate.not_after - 4.5 * DAY)
 
 

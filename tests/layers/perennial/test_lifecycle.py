@@ -435,3 +435,24 @@ def test_advice_is_followed_in_its_window() -> None:
     """The time that was drawn in the CA's window is planned, and a changed time is planned anew."""
     found = judged(situation(replace(YOUNG, advice=ADVICE), version=version(1)))
     assert (found.step, found.purpose, found.last) == (Step.PLAN, renewal.ADVICE, ADVICE.at)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "left", "first", "last"),
+    [
+        (1, 20 * DAY, MINUTE, 4 * MINUTE),
+        (3, 20 * DAY, 8 * MINUTE, 64 * MINUTE),
+        (9, 20 * DAY, DAY / 2, 4 * DAY),
+        (9, 2 * DAY, 2 * DAY / 40, 2 * DAY / 5),
+        (9, -DAY, MINUTE, MINUTE),
+    ],
+)
+def test_an_issuer_is_asked_again_within_a_fifth(
+    attempts: int, left: timedelta, first: timedelta, last: timedelta
+) -> None:
+    """Soon after the first failure, then ever later; what has much left leaves the nearest eighth to what has less."""
+    waited = replace(version(2, "prepared"), due_at=NOW, attempts=attempts, message="down", reason="unavailable")
+    found = judged(situation(record(serving=serving(days=90, age=90 - left / DAY)), version=waited))
+    assert (found.step, found.purpose) == (Step.PLAN, f"again {attempts} unavailable")
+    assert found.first is not None and found.last is not None
+    assert (found.first - NOW, found.last - NOW) == (first, last)

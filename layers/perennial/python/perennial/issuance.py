@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 MANAGED = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is moved by the tick
-SPREADING = 15.0  # seconds between questions whether challenges are visible (Route 53 takes up to 60)
+FIRST_LOOK, NEXT_LOOK = 5.0, 20.0  # seconds until it is asked whether challenges are visible (Route 53: up to 60)
 IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits for
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_RETRY = 7 * 86_400.0  # seconds that an issuer may ask one to wait
@@ -320,16 +320,18 @@ class _Progress:
         if inventory.issuer_down(issuer) is None:
             return
         waiting = inventory.waiting_for(issuer, WOKEN_AT_ONCE)
-        for managed in waiting:
-            wake(self._deployment, managed, self._now)
-            inventory.waits_no_more(issuer, managed)
+        for each in waiting:
+            wake(self._deployment, each.managed, self._now)
+            inventory.waits_no_more(issuer, each)
         if not waiting:
             inventory.issuer_is_well(issuer)
 
 
 def wake(deployment: Deployment, managed: str, at: datetime) -> None:
     """Let the newest version of a managed certificate go on at a time, where it waits for a later one. One that is
-    declared takes a place in the issuer's budget for that, as after a first failure."""
+    declared takes a place in the issuer's budget for that, as after a first failure, and gives back what it had."""
+    from perennial import planning
+
     inventory = deployment.inventory
     for latest in inventory.versions(managed, limit=1):
         if latest.state.ended or latest.due_at is None or latest.due_at <= at:
@@ -337,7 +339,8 @@ def wake(deployment: Deployment, managed: str, at: datetime) -> None:
         inventory.save_version(replace(latest, attempts=min(latest.attempts, 1)), at)
         record = inventory.find_managed(managed)
         if record and not record.removed_at:
-            inventory.save_managed(replace(record, planned_for="", due_at=at))
+            inventory.save_managed(replace(record, planned_at=None, planned_for="", due_at=at))
+            planning.given_back(deployment, record, latest.issuer, at)
 
 
 def _act(progress: _Progress, outcome: Outcome) -> Step | None:
@@ -358,8 +361,9 @@ def _show(deployment: Deployment, progress: _Progress) -> Step | None:
     """Show the recorded challenges and ask whether they are visible; None when they are."""
     from perennial.solvers import by_solver, ready
 
-    record = progress.record
+    record, look = progress.record, NEXT_LOOK
     if record.tokens is None:
+        look = FIRST_LOOK
         tokens = tuple(
             token for solver, group in by_solver(deployment, record.challenges) for token in solver.present(group)
         )
@@ -369,7 +373,7 @@ def _show(deployment: Deployment, progress: _Progress) -> Step | None:
     if progress.record.visible:
         return None
     progress.move()
-    return _wait(SPREADING, "its challenges to be visible everywhere")
+    return _wait(look, "its challenges to be visible everywhere")
 
 
 def _wait(seconds: float, doing: str) -> Step:
@@ -509,9 +513,11 @@ def postpone(deployment: Deployment, reference: str, error: PerennialError, now:
     record = deployment.inventory.version(reference)
     attempts = _in_a_row(record, error) + 1
     asked = timedelta(seconds=min(error.retry_after or 0, LONGEST_RETRY))
-    pause = max(asked, backoff.pause(error.reason, attempts, _left(deployment, record, now)))
+    until = _until(deployment, record)
+    left = max(until - now, timedelta(0)) if until else None
+    pause = max(asked, backoff.pause(error.reason, attempts, left))
     if isinstance(error, Unavailable):
-        deployment.inventory.issuer_failed(record.issuer, record.managed, str(error), now)
+        deployment.inventory.issuer_failed(record.issuer, record.managed, str(error), now, until)
     waiting = replace(record, attempts=attempts, reason=error.reason, message=_next_try(str(error), now + pause))
     deployment.inventory.save_version(waiting, now + pause)
     return Step(next="clean", doing="postponed")
@@ -522,11 +528,10 @@ def _in_a_row(record: VersionRecord, error: PerennialError) -> int:
     return record.attempts if record.reason == error.reason else 0
 
 
-def _left(deployment: Deployment, record: VersionRecord, now: datetime) -> timedelta | None:
-    """What is left of the certificate that this version is to follow; None where none serves."""
+def _until(deployment: Deployment, record: VersionRecord) -> datetime | None:
+    """When the certificate expires that this version is to follow; None where none serves."""
     managed = deployment.inventory.find_managed(record.managed)
-    serving = managed.serving if managed else None
-    return max(serving.not_after - now, timedelta(0)) if serving else None
+    return managed.serving.not_after if managed and managed.serving else None
 
 
 def _next_try(text: str, at: datetime) -> str:

@@ -40,6 +40,7 @@ from perennial.windows import Calendar
 RETRY, HURRY, AGAIN = "retry", "hurry", "again"  # what a request is planned for, beside the reasons to renew
 MISSED, PASSED = ", missed", timedelta(minutes=3)  # of a plan, and how long after it
 FIFTH = 5  # of what is left of the lifetime: the longest span in which an issuer is asked again
+EIGHTH = 8  # of that span, which is left to what has less left
 REQUEST_REFUSED, ROLLOUT_REFUSED = "the request", "the request of a rollout"  # failed before there was a version of it
 
 
@@ -219,9 +220,9 @@ def _asked_again(known: Situation, version: VersionRecord, wanted: Decision, now
     if record.urgent or record.planned_for == purpose:
         return wanted
     left = record.serving.not_after - now if record.serving else timedelta(0)
-    last = now + min(max(left, timedelta(0)) / FIFTH, timedelta(minutes=1 << min(2 * version.attempts, 20)))
-    first = now + _a_minute(record)
-    return replace(wanted, step=Step.PLAN, purpose=purpose, first=first, last=max(last, first))
+    span = min(max(left, timedelta(0)) / FIFTH, timedelta(minutes=1 << min(2 * version.attempts, 20)))
+    first = now + max(_a_minute(record), span / EIGHTH)
+    return replace(wanted, step=Step.PLAN, purpose=purpose, first=first, last=max(now + span, first))
 
 
 # --- issued, and not everywhere yet ---

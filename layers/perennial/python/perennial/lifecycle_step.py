@@ -355,9 +355,12 @@ def _ask(deployment: Deployment, known: Situation, decision: Decision, now: date
         advice, ask_at = failed, later
     moved = (advice and advice.at) != (record.advice and record.advice.at)
     changed = replace(record, advice=advice, ask_at=ask_at)
-    if moved and record.planned_for in (renewal.LIFETIME, renewal.ADVICE):
+    replanned = moved and record.planned_for in (renewal.LIFETIME, renewal.ADVICE)
+    if replanned:
         changed = replace(changed, planned_at=None, planned_for="")
     _save(deployment, changed, decision, now + LEASE)
+    if replanned:
+        planning.given_back(deployment, record, known.rules.issuer, now)
 
 
 def _advice(

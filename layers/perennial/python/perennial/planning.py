@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from perennial import budget, renewal, windows
 from perennial.budget import Budget
@@ -12,38 +12,44 @@ from perennial.lifecycle import Decision, Situation
 
 if TYPE_CHECKING:
     from perennial.deployment import Deployment
+    from perennial.inventory.records import ManagedRecord
     from perennial.managed_certificate import ManagedCertificate
     from perennial.settings import Settings
 
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
+ANY = 1 << 30  # places: more than a slot ever has
 IMPORTS = 60  # into ACM of one account and region, in a minute (ACM User Guide, "Quotas": one a second)
 IMPORTING = frozenset({"acm", "apigateway", "cloudfront", "elb", "elbv2"})  # kinds whose targets need a copy in ACM
 
-Take = Callable[[Budget, datetime], bool]
+
+
+class Slots(Protocol):
+    """The part of the inventory that counts what is reserved."""
+
+    def take_slot(self, budget: str, slot: datetime, capacity: int) -> bool:
+        """Take a place of a slot; False where none of its `capacity` is left."""
+
+    def give_slot_back(self, budget: str, slot: datetime) -> None:
+        """Give a place back."""
 
 
 def reserved(deployment: Deployment, known: Situation, decision: Decision, now: datetime) -> datetime:
     """The time of the next request, with a place taken in every budget."""
-    inventory = deployment.inventory
     wanted = budgets(deployment.settings, known.record.declared, known.rules.issuer, deployment.account)
-    return first_free(
-        known,
-        decision,
-        wanted,
-        take=lambda each, slot: inventory.take_slot(each.key, slot, each.capacity),
-        give_back=lambda each, slot: inventory.give_slot_back(each.key, slot),
-    )
+    return first_free(known, decision, wanted, deployment.inventory)
 
 
-def first_free(
-    known: Situation,
-    decision: Decision,
-    wanted: Sequence[Budget],
-    *,
-    take: Take,
-    give_back: Callable[[Budget, datetime], object],
-) -> datetime:
-    """The first of the times to be tried at which every budget has a place, which is taken."""
+def given_back(deployment: Deployment, record: ManagedRecord, issuer: str, now: datetime) -> None:
+    """Give back what was reserved for a request that will not come at the time that was planned for it."""
+    if record.planned_at is None or record.planned_at <= now:
+        return
+    for each in budgets(deployment.settings, record.declared, issuer, deployment.account):
+        deployment.inventory.give_slot_back(each.key, each.slot(record.planned_at))
+
+
+def first_free(known: Situation, decision: Decision, wanted: Sequence[Budget], slots: Slots) -> datetime:
+    """The first of the times to be tried at which every budget has a place, which is taken. Where none has, the place
+    is taken that is one too many: others keep away from there, and giving it back is right."""
     first, last = decision.first, decision.last
     assert first is not None
     assert last is not None
@@ -52,9 +58,12 @@ def first_free(
     limit = _limit(known, first)
     for moment in budget.candidates(draw, first, last, limit):
         at = _opened(known, moment, draw)
-        if _taken(wanted, at, take, give_back):
+        if _taken(wanted, at, slots):
             return at
-    return _opened(known, budget.last_resort(draw, first, last, limit), draw)
+    at = _opened(known, budget.last_resort(draw, first, last, limit), draw)
+    for each in wanted:
+        slots.take_slot(each.key, each.slot(at), ANY)
+    return at
 
 
 def _limit(known: Situation, first: datetime) -> datetime | None:
@@ -66,13 +75,13 @@ def _limit(known: Situation, first: datetime) -> datetime | None:
     return late if late > first else first + max(serving.not_after - first, HOUR) / 4
 
 
-def _taken(wanted: Sequence[Budget], at: datetime, take: Take, give_back: Callable[[Budget, datetime], object]) -> bool:
+def _taken(wanted: Sequence[Budget], at: datetime, slots: Slots) -> bool:
     """Take a place of each, or of none."""
     taken: list[Budget] = []
     for each in wanted:
-        if not take(each, each.slot(at)):
+        if not slots.take_slot(each.key, each.slot(at), each.capacity):
             for other in taken:
-                give_back(other, other.slot(at))
+                slots.give_slot_back(other.key, other.slot(at))
             return False
         taken.append(each)
     return True

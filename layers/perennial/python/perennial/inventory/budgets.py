@@ -5,13 +5,23 @@ A slot is a counter of some seconds of one budget. It is an item that expires by
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from perennial.inventory.items import Item, stamp, time_of
 from perennial.inventory.writing import update
 
 SLOT, HEALTH, WAITING = "SLOT#", "HEALTH", "WAITING#"
+NOTHING_SERVES = "0"  # in place of the time: before all others
 KEPT = timedelta(days=2)  # after its time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A managed certificate whose request waits for an issuer. `until`: the stamp of when what serves expires."""
+
+    managed: str
+    until: str
 
 
 class Budgets:
@@ -28,9 +38,13 @@ class Budgets:
         """Give a place back that was taken, and is not needed."""
         update((f"BUDGET#{budget}", f"{SLOT}{stamp(slot)}"), [Item.attempts.add(-1)], Item.attempts > 0)
 
-    def issuer_failed(self, issuer: str, managed: str, reason: str, now: datetime) -> None:
-        """A request waits because its issuer does not answer: it is woken when the issuer has answered someone else."""
-        Item(f"ISSUER#{issuer}", f"{WAITING}{managed}", kind="waiting", attempted_at=stamp(now)).save()
+    def issuer_failed(
+        self, issuer: str, managed: str, reason: str, now: datetime, until: datetime | None = None
+    ) -> None:
+        """A request waits because its issuer does not answer: it is woken when the issuer has answered someone else.
+        `until` is when the certificate expires that it renews; None where none serves."""
+        key = f"{WAITING}{stamp(until) if until else NOTHING_SERVES}#{managed}"
+        Item(f"ISSUER#{issuer}", key, kind="waiting", attempted_at=stamp(now)).save()
         update(
             (f"ISSUER#{issuer}", HEALTH),
             [Item.reason.set(reason[:500]), Item.attempted_at.set(stamp(now))],
@@ -43,16 +57,17 @@ class Budgets:
             return time_of(item.attempted_at), str(item.reason)
         return None
 
-    def waiting_for(self, issuer: str, limit: int) -> list[str]:
-        """The managed certificates that wait for an issuer, at most so many."""
+    def waiting_for(self, issuer: str, limit: int) -> list[Waiting]:
+        """What waits for an issuer, at most so many: first what serves nothing, then what expires first."""
         found = Item.query(
             f"ISSUER#{issuer}", Item.sk.startswith(WAITING), consistent_read=True, limit=limit, page_size=limit
         )
-        return [item.sk.removeprefix(WAITING) for item in found]
+        keys = (item.sk.removeprefix(WAITING).partition("#") for item in found)
+        return [Waiting(managed=managed, until=until) for until, _, managed in keys]
 
-    def waits_no_more(self, issuer: str, managed: str) -> None:
+    def waits_no_more(self, issuer: str, waiting: Waiting) -> None:
         """A managed certificate was woken."""
-        Item(f"ISSUER#{issuer}", f"{WAITING}{managed}").delete()
+        Item(f"ISSUER#{issuer}", f"{WAITING}{waiting.until}#{waiting.managed}").delete()
 
     def issuer_is_well(self, issuer: str) -> None:
         """An issuer answers, and nothing waits for it."""
