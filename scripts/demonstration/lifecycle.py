@@ -19,9 +19,12 @@ from demonstration.stage import Stage
 from local_cloud.cloud import HUB_ACCOUNT, REGION
 from local_cloud.edge import resolving
 from perennial import handshake
-from perennial.certificate import parse
+from perennial.certificate import ders, parse
 
 ZONE, OLD_ZONE = "live.example.net", "old.example.net"
+NEWS, SMTP = "news", "smtp"  # the time that is drawn for them from the CA's window lies in the first half of it
+HOST = f"{NEWS}.{ZONE}"
+SECRET = "live/smtp-tls"  # noqa: S105 - its name
 SHORT = 180  # seconds that a certificate of this CA lives
 PORT, OLD_PORT = 9443, 9543
 LIFETIME, LEFT = timedelta(minutes=20), timedelta(seconds=250)  # of the certificate that is adopted
@@ -51,22 +54,22 @@ old-team = [".old.example.net"]
 """
 DECLARED = """# What the live team wants. Perennial keeps it true.
 certificates:
-  live:
-    names: [www.{zone}]
+  news:
+    names: [news.{zone}]
     profile: short
     owner: live-team
     environment: demo
-    service: live shop
+    service: live news
     targets:
-      - {{ kind: elbv2, name: live-window, listener: "{listener}" }}
-  mail:
-    names: [mail.{zone}]
+      - {{ kind: elbv2, name: news-front, listener: "{listener}" }}
+  smtp:
+    names: [smtp.{zone}]
     profile: short
     owner: live-team
     environment: demo
-    service: live mail
+    service: live mail server
     targets:
-      - {{ kind: secretsmanager, name: live-mail, secret: live/mail-tls }}
+      - {{ kind: secretsmanager, name: live-smtp, secret: live/smtp-tls }}
 """
 
 
@@ -94,9 +97,9 @@ def begin(stage: Stage) -> Living:
     stage.act(f"Declared once: certificates that live for {SHORT} seconds; the tick keeps them valid from now on")
     discovery.alerts(stage)  # what was told so far is not of this act
     stage.client("route53").create_hosted_zone(Name=ZONE, CallerReference="live")
-    listener = _listener(stage, "live-window", f"www.{ZONE}", PORT, stage.estate.leaf(f"www.{ZONE}", 20))
+    listener = _listener(stage, "news-front", HOST, PORT, stage.estate.leaf(HOST, 20))
     stage.client("secretsmanager").create_secret(
-        Name="live/mail-tls", SecretString="{}", Tags=[{"Key": "perennial:target", "Value": "yes"}]
+        Name=SECRET, SecretString="{}", Tags=[{"Key": "perennial:target", "Value": "yes"}]
     )
     file = stage.cloud.directory / "certificates.yaml"
     file.write_text(DECLARED.format(zone=ZONE, listener=listener))
@@ -105,7 +108,7 @@ def begin(stage: Stage) -> Living:
     stage.command("diff", "-f", str(file), exit_codes=(1,), show=20)
     stage.command("apply", "-f", str(file), show=20)
     _adopt(stage)
-    stage.command("why", "live", show=12)
+    stage.command("why", NEWS, show=12)
     return Living()
 
 
@@ -173,16 +176,18 @@ def end(stage: Stage, living: Living) -> None:
     """Renewed by the tick, the old versions retired, and people told of the one that could not be."""
     stage.act("What the tick did meanwhile: renewed before their end, proven at the edge, old versions retired")
     _resolved(stage, living)
-    for name in ("live", "mail"):
+    for name in (NEWS, SMTP):
         renewed = until(living, lambda name=name: _served(stage, name) >= 2)  # type: ignore[misc]
         stage.expect(renewed, f"{name}: version {_served(stage, name)} serves, renewed by the tick alone")
-    retired = until(living, lambda: "retired" in _states(stage, "live"))
-    stage.expect(retired, f"live: its versions are {', '.join(_states(stage, 'live'))}, the newest first")
+    for name in (NEWS, SMTP):
+        retired = until(living, lambda name=name: "retired" in _states(stage, name))  # type: ignore[misc]
+        stage.expect(retired, f"{name}: its versions are {', '.join(_states(stage, name))}, the newest first")
     with resolving(stage.cloud):
-        stage.expect(_edge(stage) == _serving(stage, "live")["fingerprint"], "the edge serves that version")
-    stage.command("proof", "verify", "live", show=8)
+        stage.expect(_edge(stage) == _serving(stage, NEWS)["fingerprint"], f"the edge serves that version of {NEWS}")
+    stage.expect(_in_secret(stage) == _serving(stage, SMTP)["fingerprint"], f"the secret holds that version of {SMTP}")
+    stage.command("proof", "verify", NEWS, show=8)
     stage.command("managed", "list", show=12)
-    stage.command("why", "live", show=16)
+    stage.command("why", NEWS, show=16)
 
 
 def trouble(stage: Stage, living: Living) -> None:
@@ -252,7 +257,13 @@ def _told(stage: Stage, living: Living, name: str) -> list[str]:
 def _edge(stage: Stage) -> str:
     """The fingerprint that every address of the live shop serves, "" where they differ."""
     found = set()
-    for each in socket.getaddrinfo(f"www.{ZONE}", PORT, type=socket.SOCK_STREAM):
-        seen = asyncio.run(handshake.shake(str(each[4][0]), PORT, f"www.{ZONE}"))
+    for each in socket.getaddrinfo(HOST, PORT, type=socket.SOCK_STREAM):
+        seen = asyncio.run(handshake.shake(str(each[4][0]), PORT, HOST))
         found.add(parse(seen.chain[0]).fingerprint if seen.chain else seen.problem)
     return str(found.pop()) if len(found) == 1 else ""
+
+
+def _in_secret(stage: Stage) -> str:
+    """The fingerprint of the certificate that the mail server's secret holds."""
+    value = stage.client("secretsmanager").get_secret_value(SecretId=SECRET, VersionStage="AWSCURRENT")
+    return str(parse(ders(json.loads(value["SecretString"])["certificate"])[0]).fingerprint)

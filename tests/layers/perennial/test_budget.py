@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -117,6 +118,22 @@ def test_a_place_of_each_or_of_none() -> None:
     assert slots.places() == {("orders", wanted[0].slot(at)): 1, ("domain", wanted[1].slot(at)): 1} | {
         ("domain", wanted[1].slot(NOW + MINUTE)): 1
     }
+
+
+@pytest.mark.parametrize(
+    ("age", "urgent", "expected"),
+    [(60, False, False), (67, False, False), (68, False, True), (91, False, True), (60, True, True)],
+)
+def test_what_has_little_left_finds_a_place(age: int, urgent: bool, expected: bool) -> None:
+    """A third of each slot is kept for what has less than a quarter of its lifetime left, or is forced."""
+    wanted = Budget(key="orders", most=180, period=HOUR)
+    slots = Slots()
+    slots.taken["orders", NOW] = wanted.shared
+    known = Situation(record=record(serving=serving(age=age), urgent=urgent), rules=RULES)
+    decision = replace(decide(known, NOW), first=NOW, last=NOW)
+    at = planning.first_free(known, decision, [wanted], slots)
+    assert (wanted.slot(at) == NOW) == expected
+    assert (wanted.shared, wanted.capacity) == (2, 3)
 
 
 def test_budgets_of_a_request() -> None:

@@ -16,6 +16,7 @@ MINUTE = timedelta(minutes=1)
 EARLIER = 6  # slots that are tried in the span before a request is due
 LATER = 56  # times that are tried after it, ever further away: by a minute, then by a quarter more each time
 GROWTH = 1.25
+KEPT_BACK = 3  # one place of so many is kept for what has little time left
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,6 +37,11 @@ class Budget:
     def capacity(self) -> int:
         """Places in one slot."""
         return max(1, int(self.most * (self.length / self.period)))
+
+    @property
+    def shared(self) -> int:
+        """Those of them that anyone may take: a third is kept for what has little time left."""
+        return self.capacity - self.capacity // KEPT_BACK
 
     def slot(self, moment: datetime) -> datetime:
         """The beginning of the slot in which a moment lies."""

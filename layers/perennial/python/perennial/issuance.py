@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 MANAGED = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
 SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is moved by the tick
-FIRST_LOOK, NEXT_LOOK = 5.0, 20.0  # seconds until it is asked whether challenges are visible (Route 53: up to 60)
+FIRST_LOOK, LAST_LOOK = 5.0, 25.0  # seconds until it is asked whether challenges are visible (Route 53: up to 60)
 IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits for
 FIRST_PAUSE = timedelta(minutes=1)
 LONGEST_RETRY = 7 * 86_400.0  # seconds that an issuer may ask one to wait
@@ -314,6 +314,11 @@ class _Progress:
     def keep(self, order: str) -> None:
         self.write(order=order)
 
+    def look(self) -> float:
+        """Seconds until the next look at what takes its time: ever longer, as little changes between two looks."""
+        since = (self._now - self.record.requested_at).total_seconds()
+        return min(max(FIRST_LOOK, 2 * since), LAST_LOOK)
+
     def wake_others(self) -> None:
         """The issuer works: one of the versions that wait for it goes on at once, which wakes the next one."""
         inventory, issuer = self._deployment.inventory, self.record.issuer
@@ -361,9 +366,8 @@ def _show(deployment: Deployment, progress: _Progress) -> Step | None:
     """Show the recorded challenges and ask whether they are visible; None when they are."""
     from perennial.solvers import by_solver, ready
 
-    record, look = progress.record, NEXT_LOOK
+    record = progress.record
     if record.tokens is None:
-        look = FIRST_LOOK
         tokens = tuple(
             token for solver, group in by_solver(deployment, record.challenges) for token in solver.present(group)
         )
@@ -373,7 +377,7 @@ def _show(deployment: Deployment, progress: _Progress) -> Step | None:
     if progress.record.visible:
         return None
     progress.move()
-    return _wait(look, "its challenges to be visible everywhere")
+    return _wait(progress.look(), "its challenges to be visible everywhere")
 
 
 def _wait(seconds: float, doing: str) -> Step:

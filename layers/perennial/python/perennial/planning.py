@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from perennial.settings import Settings
 
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
+LITTLE = 4  # what has less than this part of its lifetime left may take the places that are kept for it
 ANY = 1 << 30  # places: more than a slot ever has
 IMPORTS = 60  # into ACM of one account and region, in a minute (ACM User Guide, "Quotas": one a second)
 IMPORTING = frozenset({"acm", "apigateway", "cloudfront", "elb", "elbv2"})  # kinds whose targets need a copy in ACM
@@ -55,10 +56,10 @@ def first_free(known: Situation, decision: Decision, wanted: Sequence[Budget], s
     assert last is not None
     number = known.record.serving.number if known.record.serving else 0
     draw = renewal.draw(known.record.name, number, f"{decision.purpose}#{known.record.attempts}")
-    limit = _limit(known, first)
+    limit, urgent = _limit(known, first), _urgent(known, first)
     for moment in budget.candidates(draw, first, last, limit):
         at = _opened(known, moment, draw)
-        if _taken(wanted, at, slots):
+        if _taken(wanted, at, slots, urgent=urgent):
             return at
     at = _opened(known, budget.last_resort(draw, first, last, limit), draw)
     for each in wanted:
@@ -75,11 +76,20 @@ def _limit(known: Situation, first: datetime) -> datetime | None:
     return late if late > first else first + max(serving.not_after - first, HOUR) / 4
 
 
-def _taken(wanted: Sequence[Budget], at: datetime, slots: Slots) -> bool:
+def _urgent(known: Situation, first: datetime) -> bool:
+    """Whether a request may take the places that are kept for what has little left, as after an outage."""
+    serving = known.record.serving
+    if serving is None or known.record.urgent:
+        return known.record.urgent
+    return serving.not_after - first < renewal.lifetime(serving) / LITTLE
+
+
+def _taken(wanted: Sequence[Budget], at: datetime, slots: Slots, *, urgent: bool) -> bool:
     """Take a place of each, or of none."""
     taken: list[Budget] = []
     for each in wanted:
-        if not slots.take_slot(each.key, each.slot(at), each.capacity):
+        places = each.capacity if urgent else each.shared
+        if not slots.take_slot(each.key, each.slot(at), places):
             for other in taken:
                 slots.give_slot_back(other.key, other.slot(at))
             return False
