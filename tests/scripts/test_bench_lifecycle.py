@@ -142,7 +142,7 @@ def test_without_a_retry_in_time_they_expire(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_without_budgets_there_are_storms(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests that all take the first time that they may have: many that were declared together come together."""
-    monkeypatch.setattr(planning, "first_free", lambda known, decision, wanted, **_: decision.first)
+    monkeypatch.setattr(planning, "first_free", lambda known, decision, wanted, slots: decision.first)
     assert any(name.startswith("orders: most") for name in missed(simulated(size=2_000, days=20)))
 
 
@@ -399,6 +399,7 @@ def real(monkeypatch: pytest.MonkeyPatch) -> Costs:
 
     costs: Costs = {}
     monkeypatch.setattr(Budgets, "take_slot", lambda *_: True)  # how many are tried depends on who else comes
+    monkeypatch.setattr(Budgets, "give_slot_back", lambda *_: None)
     monkeypatch.setattr(Observations, "remember", lambda *_: None)  # a warm process does it once
     with living_hub("shop-a") as world, decided() as steps:
         calls = Counter[bool]()
@@ -427,6 +428,7 @@ def in_memory(monkeypatch: pytest.MonkeyPatch) -> Costs:
     clock, _ = lifecycle_process.made(700, 20, 1, ("public",))
     table = clock.world.inventory
     monkeypatch.setattr(table, "take_slot", lambda *_: True)
+    monkeypatch.setattr(table, "give_slot_back", lambda *_: None)
     with decided() as steps:
         step = counted(steps, lifecycle_acts.step, lambda: (table.reads.total(), table.writes.total()), costs)
         monkeypatch.setattr(lifecycle_acts, "step", step)
