@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from perennial import budget, renewal, windows
 from perennial.budget import Budget
-from perennial.lifecycle import Decision, Situation
+from perennial.lifecycle import AGAIN, Decision, Situation
 
 if TYPE_CHECKING:
     from perennial.deployment import Deployment
@@ -56,7 +56,7 @@ def first_free(known: Situation, decision: Decision, wanted: Sequence[Budget], s
     assert last is not None
     number = known.record.serving.number if known.record.serving else 0
     draw = renewal.draw(known.record.name, number, f"{decision.purpose}#{known.record.attempts}")
-    limit, urgent = _limit(known, first), _urgent(known, first)
+    limit, urgent = _limit(known, decision.purpose, first), _urgent(known, first)
     for moment in budget.candidates(draw, first, last, limit):
         at = _opened(known, moment, draw)
         if _taken(wanted, at, slots, urgent=urgent):
@@ -67,13 +67,16 @@ def first_free(known: Situation, decision: Decision, wanted: Sequence[Budget], s
     return at
 
 
-def _limit(known: Situation, first: datetime) -> datetime | None:
-    """Until when a request is to be planned: before it is late, and then within a quarter of what is left."""
+def _limit(known: Situation, purpose: str, first: datetime) -> datetime | None:
+    """Until when a request is to be planned: before it is late, and then within a half of what is left. An issuer that
+    is asked again is given that half at the least: who is almost late would find the little time before it taken."""
     serving = known.record.serving
     if serving is None:
         return None
-    late = renewal.late_at(serving)
-    return late if late > first else first + max(serving.not_after - first, HOUR) / 4
+    late, half = renewal.late_at(serving), first + max(serving.not_after - first, HOUR) / 2
+    if late <= first:
+        return half
+    return max(late, half) if purpose.startswith(AGAIN) else late
 
 
 def _urgent(known: Situation, first: datetime) -> bool:
