@@ -7,7 +7,7 @@ standard ``AWS_ENDPOINT_URL`` variables.
     cloud.py       start, stop and describe a local cloud; the environment of its clients
     deploy.py      ``cdk bootstrap`` and ``cdk deploy`` into it
     server.py      the process itself (``python -m local_cloud.server``)
-    hooks.py, workflow_hooks.py, edge_hooks.py
+    hooks.py, workflow_hooks.py, edge_hooks.py, signature_hooks.py, integration_hooks.py, object_lock_hooks.py
                    every change made to ministack, each with its reason and its check
     patching.py    how a hook reaches into ministack, and what it says when ministack has changed
     admin.py       paths by which tests and the demo play AWS itself
@@ -18,7 +18,10 @@ standard ``AWS_ENDPOINT_URL`` variables.
     dns_bridge.py, dns_answers.py   a DNS server that answers from Route 53's zones
     http_bridge.py what an ALB does on port 80, for http-01
     unpacked.py    Lambda layers, unpacked once
-    edge/          real TLS on loopback for load balancers, API domains and distributions
+    edge/          real TLS on loopback for load balancers, API domains and distributions, and for AWS's own names
+    rest_apis/     what API Gateway enforces for REST APIs
+    people.py, api_calls.py   principals and people of a cloud, and their calls to its APIs
+    inside.py      a command that meets the cloud under AWS's names
     fakes/         the added services
     __main__.py    the command ``scripts/local-cloud``
 

@@ -1,16 +1,17 @@
 """Changes to ministack that give the local cloud its edge (see `edge`): its paths, its end, and the way to it from
-inside a function."""
+inside a function, with the trust that it needs there."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local_cloud import fakes
-from local_cloud.edge import lookup
+from local_cloud.edge import lookup, trust
 from local_cloud.patching import HookLostError, part, replace
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def edge() -> Edge:
 
     handlers = part("serve_edge", "ministack.app", "SERVICE_HANDLERS")
     scope = part("serve_edge", "ministack.core.responses", "request_scope")
-    return Edge(Store(fakes.fakes(), handlers, scope))
+    endpoint = ("127.0.0.1", int(os.environ.get("GATEWAY_PORT", "4566")))  # where ministack itself listens
+    return Edge(Store(fakes.fakes(), handlers, scope), endpoint)
 
 
 def serve_edge() -> None:
@@ -69,16 +71,20 @@ def reset_edge() -> None:
 
 def resolve_at_the_edge() -> None:
     """Let functions resolve the names that the edge knows, as if DNS told them: ``socket.getaddrinfo`` of a worker asks
-    the endpoint first. A handshake that a function makes with a load balancer then ends at the edge."""
+    the endpoint first. A handshake that a function makes with a load balancer then ends at the edge.
+
+    AWS's own names are shown there with a certificate of the cloud's root, which a worker trusts with the public ones.
+    """
     hook, runtime, name = "resolve_at_the_edge", "ministack.core.lambda_runtime", "_PYTHON_WORKER_SCRIPT"
     script: str = part(hook, runtime, name)
     for line in (_ENVIRONMENT, _READY):
         if script.count(line) != 1:
             raise HookLostError(hook, f"the line {line.strip()} in {runtime}.{name}")
-    text = Path(lookup.__file__).read_text()
     install = (
-        f"    _edge = {{'__name__': 'edge_lookup'}}\n    exec({text!r}, _edge)\n"
+        f"    _edge = {{'__name__': 'edge_lookup'}}\n    exec({Path(lookup.__file__).read_text()!r}, _edge)\n"
         "    _edge['install'](os.environ.get('AWS_ENDPOINT_URL'))\n"
+        f"    _trust = {{'__name__': 'edge_trust'}}\n    exec({Path(trust.__file__).read_text()!r}, _trust)\n"
+        "    _trust['install'](lambda: os.environ.get('AWS_ENDPOINT_URL'))\n"
     )
     replace(runtime, name, script.replace(_READY, _READY + install))
 

@@ -2,7 +2,8 @@
 
 ministack promises none of the names used here. Each hook therefore checks what it is about to change, and raises
 `HookLostError` in one sentence when it is not there, rather than start an emulator that is quietly wrong. The hooks
-into Step Functions are in `workflow_hooks`.
+into Step Functions are in `workflow_hooks`, those into API Gateway in `signature_hooks`,
+`integration_hooks` and `invoking_hooks`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from local_cloud import admin, edge_hooks, fakes, resources, tagging, unpacked, workflow_hooks
+from local_cloud import (
+    admin,
+    edge_hooks,
+    fakes,
+    integration_hooks,
+    invoking_hooks,
+    object_lock_hooks,
+    resources,
+    signature_hooks,
+    tagging,
+    unpacked,
+    workflow_hooks,
+)
 from local_cloud.fakes.admin import PREFIX as FAKES_PREFIX
 from local_cloud.fakes.service import Handler
 from local_cloud.patching import HookLostError, part, replace
@@ -266,4 +279,8 @@ HOOKS: tuple[Callable[[], None], ...] = (
     tagging.tag_fakes,
     *workflow_hooks.HOOKS,
     *edge_hooks.HOOKS,
+    *signature_hooks.HOOKS,
+    *integration_hooks.HOOKS,
+    *invoking_hooks.HOOKS,
+    *object_lock_hooks.HOOKS,
 )

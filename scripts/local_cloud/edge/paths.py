@@ -4,6 +4,7 @@ GET  /_local_cloud/edge             every address of every place: what it shows 
 GET  /_local_cloud/edge/resolve     ?host=…&port=…: [[address, port], …] of the servers, 404 for a name that it does
                                     not know; a port on which the host has no TLS listener leads to a closed one, and
                                     port 0 to addresses alone
+GET  /_local_cloud/edge/root        the root of AWS's own names at the edge in PEM, see `aws_hosts`
 POST /_local_cloud/edge/behaviour   {"host" | "place", "address"?, "behaviour", "seconds"?}, see `behaviour`; answers
                                     the addresses that now behave so
 """
@@ -16,7 +17,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from local_cloud.edge import behaviour, resolve
+from local_cloud.edge import aws_hosts, behaviour, resolve
 from local_cloud.edge.domains import ApiDomains, Distributions
 from local_cloud.edge.listeners import ClassicListeners, Listeners, Place, Places
 from local_cloud.edge.material import Material, Materials
@@ -29,10 +30,11 @@ Row = dict[str, Any]
 
 
 class Edge:
-    """The edge of a process, whose services a store reads."""
+    """The edge of a process, whose services a store reads, and which answers HTTP at the endpoint."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, endpoint: tuple[str, int] = ("127.0.0.1", 4566)) -> None:
         self._store = store
+        self.aws_hosts = aws_hosts.AwsHosts(endpoint)
         self._materials = Materials(store)
         self._places = Places([kind(store) for kind in (Listeners, ClassicListeners, ApiDomains, Distributions)])
         self.servers = Servers(self._places.again, self._materials)
@@ -49,6 +51,8 @@ class Edge:
 
     def resolve(self, host: str, port: int) -> list[tuple[str, int]] | None:
         """(address, port) of the servers that a host name leads to; None for a name that the edge does not know."""
+        if aws_hosts.is_served(host) and port in (0, aws_hosts.PORT):
+            return [self.aws_hosts.address()]
         found = resolve.leading(self._store, self.places(), host)
         if not found:
             return None
@@ -107,6 +111,8 @@ def answer(edge: Edge, method: str, path: str, query: Mapping[str, Sequence[str]
             case "GET", "resolve":
                 found = edge.resolve(query["host"][0], int(query.get("port", ["0"])[0]))
                 return _json(404 if found is None else 200, found or {"message": "the edge does not know this host"})
+            case "GET", "root":
+                return 200, {"Content-Type": "application/x-pem-file"}, edge.aws_hosts.root().encode()
             case "POST", "behaviour":
                 return _json(200, edge.misbehave(json.loads(body)))
     except (KeyError, TypeError, ValueError) as error:
