@@ -70,7 +70,7 @@ AUTHORITIES = (
     Authority(name="public", kind="acme", shares={LONG: 0.01, SHORT: 0.002}, seconds=(25, 90), windows=True),
     Authority(name="second", kind="acme", shares={LONG: 0.005}, seconds=(25, 120)),
     Authority(name="amazon", kind="acm", shares={LONG: 0.435}, seconds=(60, 600)),
-    Authority(name="private", kind="acm_pca", shares={LONG: 0.536, SHORT: 0.012}, seconds=(5, 15)),
+    Authority(name="private", kind="acm_pca", shares={LONG: 0.534, SHORT: 0.014}, seconds=(5, 15)),
 )
 SHARDS = (("private",), ("public", "second", "amazon"))  # what one process simulates
 
