@@ -35,10 +35,20 @@ _COMMANDS = {  # name -> module and attribute, in the order of the help
     "issuers": ("perennial.cli.issuers", "issuers"),
     "findings": ("perennial.cli.coverage", "findings"),
     "scopes": ("perennial.cli.coverage", "scopes"),
+    "request": ("perennial.cli.request", "request"),
+    "requests": ("perennial.cli.requests", "requests"),
+    "approve": ("perennial.cli.decisions", "approve"),
+    "reject": ("perennial.cli.decisions", "reject"),
+    "withdraw": ("perennial.cli.decisions", "withdraw"),
+    "exceptions": ("perennial.cli.exceptions", "exceptions"),
+    "me": ("perennial.cli.requests", "me"),
+    "doctor": ("perennial.cli.doctor", "doctor"),
+    "completion": ("perennial.cli.completion", "completion"),
 }
 EXIT_CODES = (
     "Exit codes: 0 done; 1 findings at or above --fail-on, a proof that does not hold, an audit export "
-    "that was tampered with, or a difference in diff; 2 not or not completely done; 130 interrupted."
+    "that was tampered with, a difference in diff, or what doctor finds wrong; 2 not or not completely done, or not "
+    "allowed; 130 interrupted; 141 the reader of the output went away."
 )
 
 
@@ -135,6 +145,7 @@ def _message(error: Exception) -> str:
 def program() -> None:
     """Certificates that stay valid, by themselves.
 
-    `scan` looks at an account with your own credentials and needs nothing deployed; the other commands read the
-    inventory of a deployment.
+    `scan` looks at an account with your own credentials and needs nothing deployed. request, requests, approve, reject,
+    withdraw, exceptions and me ask the API of a deployment, by your roles there; the other commands work on the
+    deployment with your AWS permissions.
     """
