@@ -68,6 +68,11 @@ def finding_key(finding: Finding) -> tuple[str, str]:
     return place_key(finding.place), FINDING + finding.id
 
 
+def owned_finding_key(severity: str, owner: str) -> str:
+    """The findings of one severity and one owner: few enough for one partition."""
+    return f"{severity}#{owner[:MAX_WORD]}"
+
+
 def sharded(value: str, spread: str) -> str:
     return f"{value[:MAX_WORD]}#{shard(spread)}"
 
@@ -200,6 +205,7 @@ def as_held(item: Item, pointer: Item) -> SightingRecord:
 
 
 def finding_actions(finding: Finding, due: datetime) -> list[Action]:
+    is_open = finding.state is State.OPEN
     described = texts(
         check=finding.check,
         severity=str(finding.severity),
@@ -217,7 +223,8 @@ def finding_actions(finding: Finding, due: datetime) -> list[Action]:
         state=str(finding.state),
         opened_at=stamp(finding.opened_at),
         updated_at=stamp(finding.updated_at),
-        finding_key=sharded(str(finding.severity), finding.id) if finding.state is State.OPEN else None,
+        finding_key=sharded(str(finding.severity), finding.id) if is_open else None,
+        owned_finding_key=owned_finding_key(finding.severity, finding.owner) if is_open and finding.owner else None,
     )
     return [
         Item.kind.set("finding"),

@@ -17,6 +17,7 @@ INDEXES: dict[str, tuple[str, str, tuple[str, ...] | None]] = {
     "public_key": ("public_key_sha256", "not_after", SUMMARY),
     "resource": ("resource", "sk", ("fingerprint", "gone_at")),
     "finding": ("finding_key", "sk", None),
+    "owned_finding": ("owned_finding_key", "sk", None),
     "due": ("due_key", "due_at", None),
 }
 TIME_TO_LIVE = "expires_at"

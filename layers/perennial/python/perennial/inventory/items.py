@@ -10,7 +10,7 @@
 | beginning of a fingerprint | `FINGERPRINT#<two digits>` | `<sha256>` |
 | scope | `SCOPE` | `<account>/<region>/<source>` |
 | run of Discovery | `RUN` | `<started at>#<id>` |
-| known word (issuer, owner, managed certificate) | `WORD#<kind>` | `<word>` |
+| known word (issuer, owner, managed certificate, month of an end) | `WORD#<kind>` | `<word>` |
 | managed certificate | `MANAGED#<name>` | `DECLARED` |
 | version of a managed certificate | `MANAGED#<id>` | `VERSION#<number>` |
 | rollout of a managed certificate | `MANAGED#<id>` | `ROLLOUT#<number>` |
@@ -121,6 +121,7 @@ class Item(Model):
     opened_at = _text()
     updated_at = _text()
     finding_key = _text()
+    owned_finding_key = _text()
     told = _text()  # the state that people and the event bus know
 
     # scope and run
@@ -165,4 +166,5 @@ class Item(Model):
     public_key_index = _index("public_key")
     resource_index = _index("resource")
     finding_index = _index("finding")
+    owned_finding_index = _index("owned_finding")
     due_index = _index("due")

@@ -93,13 +93,15 @@ class Questions:
             if part.lower() in item.sk.lower():
                 yield item.sk
 
-    def show(self, fingerprint: str) -> CertificateRecord | None:
-        """All that is known of one certificate; None when it is not in the inventory."""
-        items = list(Item.query(certificate_key(fingerprint), consistent_read=True))
+    def show(self, fingerprint: str, most: int | None = None) -> CertificateRecord | None:
+        """All that is known of one certificate, of its places at most `most`; None when it is not in the inventory."""
+        limit = None if most is None else most + 2  # itself, and one place more, to tell
+        items = list(Item.query(certificate_key(fingerprint), consistent_read=True, limit=limit))
         own = next((item for item in items if item.sk == conversion.CERTIFICATE), None)
         if own is None:
             return None
-        held, attached, findings = self._places(fingerprint, [item for item in items if item is not own])
+        pointers = [item for item in items if item is not own]
+        held, attached, findings = self._places(fingerprint, pointers[:most])
         return CertificateRecord(
             certificate=conversion.certificate_of(own),
             owner=own.owner,
@@ -108,6 +110,7 @@ class Questions:
             held=tuple(held),
             attached=tuple(attached),
             findings=tuple(findings),
+            more_places=most is not None and len(pointers) > most,
         )
 
     def _places(

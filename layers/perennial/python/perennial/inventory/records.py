@@ -41,7 +41,8 @@ class SightingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRecord:
-    """All that is known of one certificate: facts, where it is held and was, what is attached, what is wrong."""
+    """All that is known of one certificate: facts, where it is held and was, what is attached, what is wrong.
+    `more_places`: it is at more places than were read."""
 
     certificate: Certificate
     owner: str | None
@@ -50,6 +51,7 @@ class CertificateRecord:
     held: tuple[SightingRecord, ...]
     attached: tuple[SightingRecord, ...]
     findings: tuple[Finding, ...]
+    more_places: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,11 @@ from typing import Any
 
 from perennial.inventory import conversion
 from perennial.inventory.audit import Trail
+from perennial.inventory.audit_pages import TrailPages
 from perennial.inventory.budgets import Budgets
 from perennial.inventory.callbacks import Callbacks
 from perennial.inventory.items import Item, stamp
+from perennial.inventory.lists import Lists
 from perennial.inventory.managed import Managed
 from perennial.inventory.questions import Questions
 from perennial.inventory.records import RunRecord, ScopeRecord
@@ -21,7 +23,7 @@ from perennial.inventory.writing import update
 KEPT = timedelta(days=365)  # a run
 
 
-class Inventory(Verdicts, Rollouts, Managed, Budgets, Callbacks, Trail, Questions):
+class Inventory(Verdicts, Rollouts, Managed, Budgets, Callbacks, Trail, TrailPages, Questions, Lists):
     """The table's only door. Clients come from the standard AWS environment unless credentials are given (botocore's
     frozen credentials, for a profile). One process works with one table at a time."""
 
