@@ -13,6 +13,7 @@ from constructs import Construct
 from infra.acknowledge import acknowledge_wildcards
 from infra.alarms import Alarms
 from infra.alert_destinations import AlertDestinations
+from infra.api import Api
 from infra.assessment import Assessment
 from infra.audit_reports import let_acm_pca_report
 from infra.bucket import ManifestsBucket
@@ -103,6 +104,7 @@ class PerennialHub(cdk.Stack):
         self._grant_renewal(renewing)
         self._answer_http01(on)
         self._grant_dispatch()
+        self._serve_api(on)
         self._tell_names()
 
     def _keep(self, options: Options) -> None:
@@ -381,6 +383,25 @@ class PerennialHub(cdk.Stack):
             answer = Http01(self, "Http01", runtime=on, solvers=self._settings.solvers).answer
             answer.may(READ, [self._inventory.table.table_arn])
             answer.may(["kms:Decrypt"], [self._key.key_arn])
+
+    def _serve_api(self, on: Runtime) -> None:
+        """The API for people and machines, and its names."""
+        api = Api(self, "Api", runtime=on, table=self._inventory.table, settings=self._settings.api)
+        self._may_use_table(api.handle)
+        api.handle.may(["dynamodb:Query"], self._inventory.index_arns)
+        for each in (api.handle, api.authorizer):
+            self._may_read_settings(each)
+        api.handle.function.add_environment("PERENNIAL_DISCOVERY_ARN", self.discovery.state_machine_arn)
+        api.handle.may(["states:ListExecutions", "states:StartExecution"], [self.discovery.state_machine_arn])
+        names = {"ApiUrl": ("api", api.url), "PeopleApiUrl": ("api-people", api.people_url)}
+        if api.sign_in:
+            names["UserPoolId"] = ("user-pool", api.sign_in.pool.user_pool_id)
+            names["AppClientId"] = ("app-client", api.sign_in.client.user_pool_client_id)
+            names["SignInUrl"] = ("sign-in", api.sign_in.domain.base_url())
+        for name, (parameter, value) in names.items():
+            told = f"{PARAMETERS}/{parameter}"
+            aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=told, string_value=value)
+            cdk.CfnOutput(self, name, value=value)
 
     def _grant_dispatch(self) -> None:
         tick = self._dispatch.tick

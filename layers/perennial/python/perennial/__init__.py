@@ -29,6 +29,7 @@
 | `retirement` | what was made for a superseded version is removed |
 | `alerting`, `alert_*`, `acknowledgement` | who is told when a renewal does not succeed |
 | `roles*`, `grants`, `identity`, `principal_tags`, `tokens`, `jwks`, `api_settings` | who asks, and what they may do |
+| `api/` | the API: routes and their documents, who asks, problems |
 | `audit*` | the tamper-evident record of who did what |
 | `dispatch` | what is due now |
 | `settings`, `clients`, `errors` | configuration; AWS clients and what their errors mean; the error vocabulary |

@@ -23,7 +23,6 @@ IMPORTS = 60  # into ACM of one account and region, in a minute (ACM User Guide,
 IMPORTING = frozenset({"acm", "apigateway", "cloudfront", "elb", "elbv2"})  # kinds whose targets need a copy in ACM
 
 
-
 class Slots(Protocol):
     """The part of the inventory that counts what is reserved."""
 

@@ -14,6 +14,7 @@ from perennial.inventory.callbacks import Callbacks
 from perennial.inventory.items import Item, stamp
 from perennial.inventory.lists import Lists
 from perennial.inventory.managed import Managed
+from perennial.inventory.managed_pages import ManagedPages
 from perennial.inventory.questions import Questions
 from perennial.inventory.records import RunRecord, ScopeRecord
 from perennial.inventory.rollouts import Rollouts
@@ -23,7 +24,7 @@ from perennial.inventory.writing import update
 KEPT = timedelta(days=365)  # a run
 
 
-class Inventory(Verdicts, Rollouts, Managed, Budgets, Callbacks, Trail, TrailPages, Questions, Lists):
+class Inventory(Verdicts, Rollouts, Managed, ManagedPages, Budgets, Callbacks, Trail, TrailPages, Questions, Lists):
     """The table's only door. Clients come from the standard AWS environment unless credentials are given (botocore's
     frozen credentials, for a profile). One process works with one table at a time."""
 
