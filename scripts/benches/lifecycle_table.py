@@ -112,7 +112,9 @@ class Table:
 
     def give_slot_back(self, budget: str, slot: datetime) -> None:
         self.writes[self.purpose] += 1
-        self._slots[budget][slot] -= 1
+        slots = self._slots.get(budget, {})
+        if slots.get(slot, 0) > 0:
+            slots[slot] -= 1
 
     def sweep(self, now: datetime) -> None:
         """Forget slots that have expired."""
