@@ -26,6 +26,7 @@ class Alarms(Construct):
         *,
         workflows: Mapping[str, sfn.StateMachine],
         tick: Function,
+        checkpoint: Function,
         dead_letters: aws_sqs.Queue,
         topic: aws_sns.ITopic,
     ) -> None:
@@ -34,6 +35,7 @@ class Alarms(Construct):
         for name, machine in workflows.items():
             self._workflow(name, machine)
         self._ticks(tick)
+        self._checkpoints(checkpoint)
         self._alarm(
             "DeadLetters",
             dead_letters.metric_approximate_number_of_messages_visible(period=FIVE_MINUTES, statistic="Maximum"),
@@ -54,6 +56,23 @@ class Alarms(Construct):
             "NoTick",
             ticks,
             "No tick for 15 minutes: nothing that is due is started. Is the schedule enabled?",
+            periods=3,
+            dead_man=True,
+        )
+
+    def _checkpoints(self, checkpoint: Function) -> None:
+        hour = Duration.hours(1)
+        errors = checkpoint.function.metric_errors(period=hour, statistic="Sum")
+        self._alarm(
+            "AuditErrors",
+            errors,
+            "The audit trail got no checkpoint. Its function's log says why; where it names tampering: docs/audit.md.",
+        )
+        runs = checkpoint.function.metric_invocations(period=hour, statistic="Sum")
+        self._alarm(
+            "NoAuditCheckpoint",
+            runs,
+            "The audit trail was not looked at for three hours. Is the rule that calls its function enabled?",
             periods=3,
             dead_man=True,
         )

@@ -16,6 +16,7 @@ from infra.alert_destinations import AlertDestinations
 from infra.api import Api
 from infra.assessment import Assessment
 from infra.audit_reports import let_acm_pca_report
+from infra.audit_trail import AuditTrail, never_rewrite
 from infra.bucket import ManifestsBucket
 from infra.bus import EventBus
 from infra.callback import Callback
@@ -97,6 +98,14 @@ class PerennialHub(cdk.Stack):
         steps = self._workflow_functions(on)
         issuing, deploying = self._issuance_functions(on), self._rollout_functions(on)
         renewing = self._renewal_functions(on)
+        self._audit = AuditTrail(
+            self,
+            "Audit",
+            runtime=on,
+            table=self._inventory.table,
+            retention=Duration.days(settings.audit.retention_days),
+            dead_letters=self._dead_letters,
+        )
         self._work(on, steps, issuing, deploying, renewing, Duration.hours(options.discovery_hours))
         self._grant_workflow_functions(steps)
         self._grant_issuance(issuing)
@@ -168,7 +177,15 @@ class PerennialHub(cdk.Stack):
             "Rollout": self.rollout,
             "Renewal": self.renewal,
         }
-        Alarms(self, "Alarms", workflows=workflows, tick=tick, dead_letters=dead_letters, topic=self._topic)
+        Alarms(
+            self,
+            "Alarms",
+            workflows=workflows,
+            tick=tick,
+            checkpoint=self._audit.checkpoint,
+            dead_letters=dead_letters,
+            topic=self._topic,
+        )
 
     def _runtime(self, options: Options) -> Runtime:
         return runtime(
@@ -415,6 +432,7 @@ class PerennialHub(cdk.Stack):
 
     def _may_use_table(self, function: Function) -> None:
         function.may([*READ, *WRITE], [self._inventory.table.table_arn])
+        never_rewrite(function.role, self._inventory.table)
         function.may(USE_KEY, [self._key.key_arn])
 
     def _may_read_settings(self, function: Function) -> None:
@@ -440,7 +458,15 @@ class PerennialHub(cdk.Stack):
             aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)
             cdk.CfnOutput(self, name, value=value)
         file = f"{self._configuration.s3_bucket_name}/{self._configuration.s3_object_key}"
-        further = {"Settings": file, "Key": self._key.key_arn, "ProofKey": self._proof_key.key_arn}
-        for name, value in further.items():
-            parameter = f"{PARAMETERS}/{'proof-key' if name == 'ProofKey' else name.lower()}"
-            aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=parameter, string_value=value)
+        further = {
+            "Settings": ("settings", file),
+            "Key": ("key", self._key.key_arn),
+            "ProofKey": ("proof-key", self._proof_key.key_arn),
+            "AuditBucket": ("audit-bucket", self._audit.bucket.bucket_name),
+            "AuditKey": ("audit-key", self._audit.key.key_arn),
+        }
+        for name, (parameter, value) in further.items():
+            path = f"{PARAMETERS}/{parameter}"
+            aws_ssm.StringParameter(self, f"{name}Parameter", parameter_name=path, string_value=value)
+        cdk.CfnOutput(self, "AuditBucketName", value=self._audit.bucket.bucket_name)
+        cdk.CfnOutput(self, "AuditKeyArn", value=self._audit.key.key_arn)

@@ -17,6 +17,7 @@ from certificates import Built
 from estate import HUB, Estate
 from layers.perennial.conftest import in_memory_hub
 from perennial import applying
+from perennial.audit_event import Event
 from perennial.certificate_request import CertificateRequest
 from perennial.declaration import parse
 from perennial.declared_changes import Change
@@ -125,7 +126,7 @@ class DeclaringHub:
     def apply(
         self, *wanted: ManagedCertificate, prune: bool = False, now: datetime = NOW, **more: Any
     ) -> tuple[Change, ...]:
-        return applying.apply(self.deployment, wanted, prune=prune, asked_by=ASKED_BY, now=now, **more)
+        return applying.apply(self.deployment, wanted, prune=prune, asked_by=ASKED_BY, now=now, source="cli", **more)
 
     def record(self, name: str = "shop") -> ManagedRecord:
         return self.deployment.inventory.managed_certificate(name)
@@ -134,6 +135,15 @@ class DeclaringHub:
         """Everything in the table."""
         name = self.deployment.environment["PERENNIAL_TABLE"]
         return sorted(map(repr, self.deployment.clients("dynamodb").scan(TableName=name)["Items"]))
+
+    def kept(self) -> list[str]:
+        """The same without the audit trail: what is refused is there, and nowhere else."""
+        return [each for each in self.table() if not each.startswith("{'pk': {'S': 'AUDIT")]
+
+    def events(self, name: str = "shop") -> list[Event]:
+        """What the audit trail has of a managed certificate, the oldest first."""
+        since, until = NOW - timedelta(days=1), NOW + timedelta(days=2)
+        return [each.event for each in self.deployment.inventory.audit_of("managed", name, since, until)][::-1]
 
     def known(self, *certificates: Built) -> None:
         """Certificates that the inventory has."""

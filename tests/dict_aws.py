@@ -271,6 +271,9 @@ class Counted:
     def token_hex(self, size: int) -> str:
         return self._next()[: 2 * size]
 
+    def randbelow(self, most: int) -> int:
+        return int(self._next(), 16) % most
+
     def _next(self) -> str:
         self._number += 1
         return hashlib.sha256(f"{self._name} {self._number}".encode()).hexdigest()

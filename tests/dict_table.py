@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from pynamodb.connection.base import Connection
+from pynamodb.exceptions import CancellationReason, VerboseClientError
 from sortedcontainers import SortedDict
 
 from perennial.inventory.indexes import INDEXES
@@ -45,6 +46,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 _READS = {"ConsistentRead", "Limit", "ExclusiveStartKey", "ScanIndexForward", "IndexName", "ProjectionExpression"}
 _CONDITIONS = {"KeyConditionExpression", "FilterExpression", "ConditionExpression", "UpdateExpression"}
 _NAMED = {"TableName", "Key", "Item", "ExpressionAttributeNames", "ExpressionAttributeValues", "RequestItems"}
+_TRANSACTED = {"TransactItems"}
 _TOLD = {"ReturnConsumedCapacity", "ReturnValues", "ReturnItemCollectionMetrics"}
 
 
@@ -62,7 +64,7 @@ class DictTable:
         """Answer whatever pynamodb asks."""
 
         def asked(_: Connection, operation: str, request: dict[str, Any]) -> Any:
-            unknown = set(request) - _READS - _CONDITIONS - _NAMED - _TOLD
+            unknown = set(request) - _READS - _CONDITIONS - _NAMED - _TRANSACTED - _TOLD
             assert not unknown, f"{operation}: {unknown} is not known here"
             return self.around(operation, lambda: getattr(self, f"_{operation}")(request))
 
@@ -124,13 +126,28 @@ class DictTable:
                 self._remove(_key(asked["DeleteRequest"]["Key"]))
         return {"UnprocessedItems": {}}
 
+    def _TransactWriteItems(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Puts, all of them or none. Only what the inventory sends is known: other kinds of writes are an error, and so
+        are two of one item (API reference, TransactWriteItems)."""
+        puts = [_put_of(each) for each in request["TransactItems"]]
+        keys = [_key(each["Item"]) for each in puts]
+        assert 0 < len(keys) <= 100, f"a transaction has {len(keys)} items"
+        assert len(set(keys)) == len(keys), f"a transaction has an item twice: {keys}"
+        reasons = [self._reason(each) for each in puts]
+        if any(reasons):
+            raise _cancelled(reasons)
+        for each in puts:
+            self._put(each["Item"])
+        return {}
+
+    def _reason(self, put: Mapping[str, Any]) -> CancellationReason | None:
+        if _holds(put, self._items.get(_key(put["Item"]), {})):
+            return None
+        return CancellationReason(code="ConditionalCheckFailed", message="The conditional request failed")
+
     def _check(self, operation: str, request: Mapping[str, Any], item: Item) -> None:
-        test, names = request.get("ConditionExpression"), request.get("ExpressionAttributeNames", {})
-        if test and not _parsed(test)(item, names, request.get("ExpressionAttributeValues", {})):
-            answer: Any = {
-                "Error": {"Code": "ConditionalCheckFailedException", "Message": "The conditional request failed"},
-                "ResponseMetadata": {"HTTPStatusCode": 400},
-            }
+        if not _holds(request, item):
+            answer = _answer("ConditionalCheckFailedException", "The conditional request failed")
             raise ClientError(answer, operation)
 
     def _put(self, item: Item) -> None:
@@ -169,14 +186,43 @@ class DictTable:
         return SortedDict({place: each for held, place, each in places if held == [index, value]})
 
 
+def _answer(code: str, message: str) -> Any:
+    return {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+
+
+def _cancelled(reasons: list[CancellationReason | None]) -> ClientError:
+    """A transaction that was cancelled, as pynamodb's connection raises it: with the reason of each item."""
+    codes = ", ".join(each.code if each else "None" for each in reasons)
+    told = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+    answer = _answer("TransactionCanceledException", told)
+    return VerboseClientError(answer, "TransactWriteItems", cancellation_reasons=reasons)
+
+
+def _holds(request: Mapping[str, Any], item: Item) -> bool:
+    """Whether a request's condition holds for an item."""
+    test, names = request.get("ConditionExpression"), request.get("ExpressionAttributeNames", {})
+    return not test or _parsed(test)(item, names, request.get("ExpressionAttributeValues", {}))
+
+
+def _put_of(write: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A put of a transaction."""
+    assert set(write) == {"Put"}, f"{set(write)} in a transaction is not known here"
+    put: Mapping[str, Any] = write["Put"]
+    unknown = set(put) - _CONDITIONS - _NAMED
+    assert not unknown, f"{unknown} in a put of a transaction is not known here"
+    return put
+
+
 _SOUGHT = re.compile(  # a partition, and mostly a range of sort keys
-    r"\(?(#\w+) = (:\w+)(?: AND (?:(#\w+) (=|<) (:\w+)|(begins_with) \((#\w+), (:\w+)\)))?\)?"
+    r"\(?(#\w+) = (:\w+)(?: AND (?:(#\w+) (=|<|<=) (:\w+)|(begins_with) \((#\w+), (:\w+)\)"
+    r"|(#\w+) (BETWEEN) (:\w+) AND (:\w+)))?\)?"
 )
 _TOP = "\U0010ffff"
 _EMPTY = SortedDict()
 _RANGES: Mapping[str, Callable[[str], Range]] = {
     "=": lambda wanted: ((wanted,), (wanted, (_TOP,))),
     "<": lambda wanted: (None, (wanted,)),
+    "<=": lambda wanted: (None, (wanted, (_TOP,))),
     "begins_with": lambda wanted: ((wanted,), (wanted + _TOP,)),
 }
 
@@ -187,10 +233,12 @@ def _sought(request: Mapping[str, Any], partition: str, sort: str) -> tuple[str,
     asked = _SOUGHT.fullmatch(request["KeyConditionExpression"])
     assert asked, f"{request['KeyConditionExpression']} is not known here"
     assert names[asked[1]] == partition
-    how, name, value = asked[4] or asked[6], asked[3] or asked[7], asked[5] or asked[8]
+    how, name, value = asked[4] or asked[6] or asked[10], asked[3] or asked[7] or asked[9], asked[5] or asked[8]
     if how is None:
         return values[asked[2]]["S"], (None, None)
     assert names[name] == sort
+    if how == "BETWEEN":  # both ends are in it
+        return values[asked[2]]["S"], ((values[asked[11]]["S"],), (values[asked[12]]["S"], (_TOP,)))
     return values[asked[2]]["S"], _RANGES[how](values[value]["S"])
 
 

@@ -182,7 +182,7 @@ class IssuingHub:
     def request(self, *names: str, managed: str = "shop", profile: str = "web", **more: Any) -> VersionRecord:
         """Request a certificate for the owner of everything."""
         wanted = CertificateRequest(names=names, profile=profile, owner="shop", **more)
-        return issuance.request(self.deployment, managed, wanted, self.now)
+        return issuance.request(self.deployment, managed, wanted, "jo", self.now, source="cli")
 
     def version(self, reference: str) -> VersionRecord:
         return self.deployment.inventory.version(reference)

@@ -33,6 +33,7 @@ from dict_table import DictTable
 from estate import Clock
 from perennial import (
     applying,
+    audit_event,
     dispatch,
     forcing,
     issuance,
@@ -59,7 +60,7 @@ from perennial.errors import (
     Throttled,
     Unavailable,
 )
-from perennial.inventory import conversion, observations, versions
+from perennial.inventory import audit, conversion, observations, versions
 from perennial.inventory.records import ManagedRecord, ManagedState, RolloutRecord, VersionRecord, VersionState
 from perennial.inventory.store import Inventory
 from perennial.issuers.interface import Ask, Issued, Later, Outcome, RenewalWindow
@@ -402,11 +403,11 @@ class World:
 
     def _applied(self, skew: timedelta, *, prune: bool) -> None:
         wanted = tuple(self.declarations.values())
-        applying.apply(self.deployment(skew), wanted, prune=prune, asked_by=ASKED_BY, now=self.now + skew)
+        applying.apply(self.deployment(skew), wanted, prune=prune, asked_by=ASKED_BY, now=self.now + skew, source="cli")
 
     def force(self, name: str, skew: timedelta = ZERO, *, urgent: bool = True) -> None:
         """`perennial renew NAME`, with `--force`."""
-        forcing.force(self.deployment(skew), name, ASKED_BY, self.now + skew, urgent=urgent)
+        forcing.force(self.deployment(skew), name, ASKED_BY, self.now + skew, urgent=urgent, source="cli")
 
     def revoke(self, name: str) -> None:
         """The CA revoked what serves, and someone has seen that."""
@@ -874,6 +875,8 @@ def living_hub(*names: str, days: int = 6, issuer: str = "", more: str = "", tab
         patched.setattr(observations, "in_parallel", _in_turn)
         patched.setattr(conversion, "uuid", Counted("due"))
         patched.setattr(versions, "secrets", Counted("ask"))
+        patched.setattr(audit_event, "secrets", Counted("event"))
+        patched.setattr(audit, "secrets", Counted("chain"))
         yield world
 
 

@@ -197,7 +197,7 @@ class RetiringHub:
     def deploy(self, version: int) -> None:
         """Roll a version out to all declared targets."""
         declared = Declared(targets=tuple(self.declared))
-        record = rollout_request.request(self.deployment, MANAGED, declared, ASKED_BY, self.now, version)
+        record = rollout_request.request(self.deployment, MANAGED, declared, ASKED_BY, self.now, version, source="cli")
         ended = self.rolling.run(record.reference)
         assert ended == "deployed", self.rolling.rollout(record.reference)
 

@@ -202,7 +202,9 @@ class RollingHub:
 
     def request(self, version: int = 0, **more: Any) -> RolloutRecord:
         """Ask for a rollout to all places."""
-        return rollout_request.request(self.deployment, MANAGED, self.declared(**more), ASKED_BY, self.now, version)
+        return rollout_request.request(
+            self.deployment, MANAGED, self.declared(**more), ASKED_BY, self.now, version, source="cli"
+        )
 
     def rollout(self, reference: str) -> RolloutRecord:
         return self.deployment.inventory.rollout(reference)

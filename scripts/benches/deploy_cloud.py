@@ -114,7 +114,7 @@ class Hub:
         self.plant(managed, names)
         declared = target_settings.load(targets, managed)
         now = datetime.now(UTC)
-        head = rollout_request.request(self.deployment, managed, declared, ASKED_BY, now)
+        head = rollout_request.request(self.deployment, managed, declared, ASKED_BY, now, source="cli")
         seconds = self._executed(head.reference)
         ended = self.deployment.inventory.rollout(head.reference)
         found = self.deployment.inventory.targets(ended)

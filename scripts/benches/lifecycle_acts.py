@@ -146,7 +146,7 @@ def _watched(world: World, kept: Kept, known: Situation, decision: Decision, due
 
 
 def _roll_out(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> None:
-    world.inventory.count(3, 2)  # the rollout before, the version, the number; the head once more, and the target
+    world.inventory.count(4, 2)  # the rollout before, the version, the number, the audit's chain; head again, target
     record, version = known.record, known.version
     assert version is not None
     head = RolloutRecord(
@@ -239,9 +239,13 @@ def _ask(world: World, kept: Kept, known: Situation, decision: Decision, now: da
 
 
 def _retire(world: World, kept: Kept, known: Situation, decision: Decision, now: datetime) -> Done:
-    later = {**dict(known.record.retiring), decision.version: now + RETIRE_AGAIN}
-    _save(world, kept, known.record, decision, now + LEASE, retiring=tuple(sorted(later.items())))
-    return Done(RETIRE, number=decision.version)
+    record, number = known.record, decision.version
+    later = {**dict(record.retiring), number: now + RETIRE_AGAIN}
+    if number not in record.removing:
+        world.inventory.count(1, 0)  # the audit's chain
+    begun = tuple(sorted({*record.removing, number}))
+    _save(world, kept, record, decision, now + LEASE, retiring=tuple(sorted(later.items())), removing=begun)
+    return Done(RETIRE, number=number)
 
 
 _ACTS: dict[Next, Callable[[World, Kept, Situation, Decision, datetime], Done | None]] = {

@@ -23,7 +23,7 @@ from perennial.settings import Settings
 
 RETRIES = 6  # of a step that raises what may pass (`infra.workflow.call`)
 FIRST_RETRY, LONGEST_RETRY = 2.0, 300.0  # seconds; with full jitter
-ISSUANCE = {"acme": (16, 22), "acm_pca": (8, 8), "acm": (8, 8)}  # reads and writes of one that ends well
+ISSUANCE = {"acme": (17, 22), "acm_pca": (9, 8), "acm": (9, 8)}  # reads and writes of one that ends well
 ROLLOUT = (16, 8)  # the same, to one target
 RETIRING = (11, 3)  # of `retire`, where a copy in ACM is removed
 REFUSED_FOR_GOOD = 0.003  # of the orders: a name that the CA cannot validate
@@ -179,4 +179,5 @@ def retire(world: World, kept: Kept, number: int) -> None:
     world.inventory.count(*RETIRING)
     kept.unretired = tuple(each for each in kept.unretired if each != number)
     rest = tuple(each for each in kept.record.retiring if each[0] != number)
-    kept.record = changed(kept.record, retiring=rest, revision=kept.record.revision + 1)
+    removing = tuple(each for each in kept.record.removing if each != number)
+    kept.record = changed(kept.record, retiring=rest, removing=removing, revision=kept.record.revision + 1)

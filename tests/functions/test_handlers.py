@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from perennial import lifecycle_step
+from perennial import audit, lifecycle_step
 from perennial.errors import Unavailable
 from perennial.issuance import Step
 from perennial.manifest import Scope
@@ -224,14 +224,27 @@ def test_retiring_tells_what_still_stands(monkeypatch: pytest.MonkeyPatch) -> No
     assert called == [(DEPLOYMENT, VERSION, 3, NOW)]
 
 
+def test_checkpoints_tell_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The audit trail's function makes what is due with what the stack gives it, and says the numbers."""
+    loaded = import_module("functions.audit.checkpoint")
+    hub, lock = SimpleNamespace(clock=lambda: NOW, inventory="inventory"), object()
+    monkeypatch.setattr(loaded, "deployment", lambda: hub)
+    called: list[tuple[Any, ...]] = []
+    made = [SimpleNamespace(number=412), SimpleNamespace(number=413)]
+    monkeypatch.setattr(audit, "lock_of", lambda given: lock if given is hub else None)
+    monkeypatch.setattr(audit, "checkpoint", lambda *given: called.append(given) or made)
+    assert loaded.handler({}, _context()) == {"made": [412, 413]}
+    assert called == [("inventory", lock, NOW)]
+
+
 def test_every_handler_is_tested() -> None:
     """Each file of functions/ is in one of the tables, or has a test of its own."""
     files = {
         ".".join(file.relative_to(ROOT / "functions").with_suffix("").parts) for file in ROOT.glob("functions/*/*.py")
     }
     tested = {each.module for each in CASES} | {handler for handler, _, _ in (*STEPS, *GIVE_UP)}
-    own = {"api.authorizer", "api.handle", "issuance.answer_http01", "renewal.decide", "renewal.retire"}
-    assert files == tested | own | {"rollout.callback"}
+    own = {"api.authorizer", "api.handle", "audit.checkpoint", "issuance.answer_http01", "rollout.callback"}
+    assert files == tested | own | {"renewal.decide", "renewal.retire"}
 
 
 def test_nothing_is_made_at_import() -> None:

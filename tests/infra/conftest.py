@@ -74,7 +74,8 @@ class Synthesised:
         for policy in self.of("AWS::IAM::Policy").values():
             if {"Ref": role} in policy["Properties"]["Roles"]:
                 documents.append(policy["Properties"]["PolicyDocument"])
-        return {action for each in documents for said in each["Statement"] for action in as_list(said["Action"])}
+        said = [each for document in documents for each in document["Statement"]]
+        return {action for each in said if each["Effect"] == "Allow" for action in as_list(each["Action"])}
 
     def named_role(self, name: str) -> str:
         """The logical id of the role of a name."""

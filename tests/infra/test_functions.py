@@ -45,6 +45,6 @@ def test_no_tracing(hub: Any) -> None:
 def test_asynchronous_failures_are_kept(hub: Any) -> None:
     """What EventBridge invokes has a dead-letter queue, at the function and at every rule's target."""
     dead = [each["Handler"] for each in _own(hub) if "DeadLetterConfig" in each]
-    assert sorted(dead) == ["dispatch/event.handler", "dispatch/tick.handler"]
+    assert sorted(dead) == ["audit/checkpoint.handler", "dispatch/event.handler", "dispatch/tick.handler"]
     targets = [target for each in hub.of("AWS::Events::Rule").values() for target in each["Properties"]["Targets"]]
     assert all("DeadLetterConfig" in each for each in targets)

@@ -93,10 +93,10 @@ def test_member_forwards_to_the_hub(member: Any) -> None:
 
 
 def test_schedules(hub: Any) -> None:
-    """Discovery runs every 12 hours with an empty input, the tick every minute."""
+    """Discovery runs every 12 hours with an empty input, the tick every minute, and each hour a checkpoint is made."""
     scheduled = {
         each["Properties"]["ScheduleExpression"]: each["Properties"]["Targets"][0].get("Input")
         for each in hub.of("AWS::Events::Rule").values()
         if "ScheduleExpression" in each["Properties"]
     }
-    assert scheduled == {"rate(12 hours)": "{}", "rate(1 minute)": None}
+    assert scheduled == {"rate(12 hours)": "{}", "rate(1 minute)": None, "rate(1 hour)": None}

@@ -316,7 +316,9 @@ class DeployingHub:
         """Ask for a rollout, due at once; returns its reference."""
         declared = parse({"targets": [dict(each) for each in targets], **more}, managed) if targets else None
         asked = datetime.now(UTC)
-        return rollout_request.request(self.deployment, managed, declared, ASKED_BY, asked, version).reference
+        return rollout_request.request(
+            self.deployment, managed, declared, ASKED_BY, asked, version, source="cli"
+        ).reference
 
     def deploy(self, managed: str, *targets: Mapping[str, Any], **more: Any) -> RolloutRecord:
         """Ask, let the tick run, and wait for the end of what it started."""

@@ -305,11 +305,11 @@ def test_what_perennial_toml_does_not_allow(
     hub: DeclaringHub, wanted: tuple[ManagedCertificate, ...], words: str
 ) -> None:
     """One problem each, with the field that it is about; nothing is written."""
-    before = hub.table()
+    before = hub.kept()
     with pytest.raises(InvalidInput) as caught:
         hub.apply(*wanted)
     assert [each for each in str(caught.value).split("\n") if each.startswith(words)], str(caught.value)
-    assert hub.table() == before
+    assert hub.kept() == before
 
 
 @pytest.mark.parametrize(
@@ -387,13 +387,13 @@ def test_all_problems_come_at_once_with_their_lines(hub: DeclaringHub) -> None:
             )
         ]
     )
-    before = hub.table()
+    before = hub.kept()
     with pytest.raises(InvalidInput) as caught:
         hub.apply(*reading.certificates, places=reading.places)
     told = [each.split(": ")[:2] for each in str(caught.value).split("\n")]
     assert [place for place, _ in told] == ["c.yaml:4", "c.yaml:5", "c.yaml:5", "c.yaml:9", "c.yaml:14"]
     assert told[0][1] == "certificates.shop.names[1]"
-    assert hub.table() == before
+    assert hub.kept() == before
 
 
 def test_what_stays_as_it_is_is_not_judged(hub: DeclaringHub) -> None:
@@ -412,10 +412,10 @@ def test_the_chosen_issuer_is_asked(hub: DeclaringHub) -> None:
     """A request goes to the issuer that it chooses, else to the profile's; one that may not be chosen is refused."""
     for number, (issuer, expected) in enumerate((("", "ca"), ("ca", "ca"), ("other", "other"))):
         wanted = declared(issuer=issuer).request
-        assert issuance.request(hub.deployment, f"m{number}", wanted, NOW).issuer == expected
+        assert issuance.request(hub.deployment, f"m{number}", wanted, "jo", NOW, source="cli").issuer == expected
     for issuer, words in (("bad", "is distrusted"), ("none", "does not allow the issuer none")):
         with pytest.raises(PolicyViolated, match=words):
-            issuance.request(hub.deployment, "x", declared(issuer=issuer).request, NOW)
+            issuance.request(hub.deployment, "x", declared(issuer=issuer).request, "jo", NOW, source="cli")
 
 
 # --- interrupted, and at the same time as others ---
@@ -431,7 +431,7 @@ def _killed_after(number: int, patched: pytest.MonkeyPatch) -> None:
 
     def counting(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
         answer = call(client, operation, request)
-        if operation in ("PutItem", "UpdateItem", "BatchWriteItem"):
+        if operation in ("PutItem", "UpdateItem", "BatchWriteItem", "TransactWriteItems"):
             counted.append(operation)
             if len(counted) == number:
                 raise Killed
@@ -471,11 +471,11 @@ def test_a_step_of_the_lifecycle_between(hub: DeclaringHub, monkeypatch: pytest.
     hub.apply(declared("shop"), declared("old"))
     save, stepped = Inventory.save_managed, []
 
-    def meanwhile(inventory: Inventory, record: ManagedRecord) -> ManagedRecord:
+    def meanwhile(inventory: Inventory, record: ManagedRecord, event: Any) -> ManagedRecord:
         if record.name not in stepped:
             stepped.append(record.name)
             save(inventory, replace(hub.record(record.name), serving=serving(1), state=ManagedState.SERVING))
-        return save(inventory, record)
+        return save(inventory, record, event)
 
     monkeypatch.setattr(Inventory, "save_managed", meanwhile)
     hub.apply(declared("shop", service="x"), prune=True)
@@ -489,10 +489,10 @@ def test_two_at_the_same_time(hub: DeclaringHub, monkeypatch: pytest.MonkeyPatch
     """Another one that applied the same meanwhile has done the work: nothing is written a second time."""
     wanted, save = declared("shop"), Inventory.save_managed
 
-    def first(inventory: Inventory, record: ManagedRecord) -> ManagedRecord:
+    def first(inventory: Inventory, record: ManagedRecord, event: Any) -> ManagedRecord:
         monkeypatch.setattr(Inventory, "save_managed", save)
         hub.apply(wanted, declared("blog"), now=LATER)
-        return save(inventory, record)
+        return save(inventory, record, event)
 
     monkeypatch.setattr(Inventory, "save_managed", first)
     hub.apply(wanted, declared("blog"))
@@ -504,7 +504,7 @@ def test_it_gives_up_where_the_record_never_rests(hub: DeclaringHub, monkeypatch
     """After some tries the error goes on."""
     tried = []
 
-    def refuse(inventory: Inventory, record: ManagedRecord) -> ManagedRecord:
+    def refuse(inventory: Inventory, record: ManagedRecord, event: Any) -> ManagedRecord:
         tried.append(record.name)
         raise ConcurrentChange("changed")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,7 +40,7 @@ from perennial.audit_checkpoint import (
     signed_by,
     statement,
 )
-from perennial.audit_event import Event
+from perennial.audit_event import Event, happened
 from perennial.audit_export import check
 from perennial.errors import (
     AccessDenied,
@@ -59,6 +62,7 @@ PRIVATE = build("audit", key="EC-256").key
 DER = PRIVATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 PEM = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 YEAR = timedelta(days=365)
+HANDLER = Path(__file__).resolve().parents[3] / "functions" / "audit" / "checkpoint.py"
 
 
 CHECKPOINT = Checkpoint(
@@ -441,7 +445,28 @@ def test_ocsf_of_days(inventory: Inventory) -> None:
     assert sorted(each["metadata"]["uid"] for each in found) == [f"{number:032x}" for number in range(5)]
 
 
-# --- what the stack gives ---
+# --- the function ---
+
+
+def test_the_function(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes what is due of what the stack gives it, and returns the numbers."""
+    lock = lock_in(estate)
+    now = estate.deployment.clock()
+    append(
+        estate.deployment.inventory,
+        happened(now, principal="jo", source="cli", action="managed.renew", subject_kind="managed", subject="a"),
+        now,
+    )
+    spec = importlib.util.spec_from_file_location("audit_checkpoint_function", HANDLER)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module, "deployment", lambda: estate.deployment)
+    monkeypatch.setattr(audit, "lock_of", lambda deployment: lock)
+    context = SimpleNamespace(function_name="f", memory_limit_in_mb=1, invoked_function_arn="a", aws_request_id="r")
+    assert module.handler({}, context) == {"made": [1]}
+    assert module.handler({}, context) == {"made": []}
 
 
 def test_what_the_stack_gives(estate: Estate) -> None:

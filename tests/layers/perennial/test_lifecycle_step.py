@@ -211,7 +211,7 @@ def test_who_loses_every_write_waits() -> None:
         world.apply(world.declared("shop"))
         asked = []
 
-        def overtaken(_: Managed, record: ManagedRecord) -> ManagedRecord:
+        def overtaken(_: Managed, record: ManagedRecord, event: object = None) -> ManagedRecord:
             asked.append(record.name)
             raise ConcurrentChange("scripted")
 

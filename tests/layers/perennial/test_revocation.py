@@ -33,7 +33,7 @@ def serving(hub: IssuingHub) -> str:
 def test_what_serves_is_revoked_and_renewed(hub: IssuingHub) -> None:
     """The CA is told the certificate and the reason; the certificate is due, and the reason to renew is this one."""
     name = serving(hub)
-    revoked = revocation.revoke(hub.deployment, name, "key-compromise", "anna", hub.now)
+    revoked = revocation.revoke(hub.deployment, name, "key-compromise", "anna", hub.now, source="cli")
     assert hub.server.kinds.count("revokeCert") == 1
     found = hub.deployment.inventory.managed_certificate(name)
     assert found.serving and found.serving.revoked_at == hub.now
@@ -45,8 +45,8 @@ def test_what_serves_is_revoked_and_renewed(hub: IssuingHub) -> None:
 def test_revoking_again_changes_nothing(hub: IssuingHub) -> None:
     """The first time stays; the CA's answer that it is revoked already is no error."""
     name = serving(hub)
-    revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now)
-    revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now + timedelta(hours=1))
+    revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now, source="cli")
+    revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now + timedelta(hours=1), source="cli")
     found = hub.deployment.inventory.managed_certificate(name).serving
     assert found and found.revoked_at == hub.now
 
@@ -55,6 +55,6 @@ def test_what_cannot_be_revoked(hub: IssuingHub) -> None:
     """A name without a version, a version without a certificate, and an unknown reason are refused in words."""
     name = serving(hub)
     with pytest.raises(NotFound, match="managed list"):
-        revocation.revoke(hub.deployment, "none", "superseded", "anna", hub.now)
+        revocation.revoke(hub.deployment, "none", "superseded", "anna", hub.now, source="cli")
     with pytest.raises(InvalidInput, match="key-compromise"):
-        revocation.revoke(hub.deployment, name, "boredom", "anna", hub.now)
+        revocation.revoke(hub.deployment, name, "boredom", "anna", hub.now, source="cli")

@@ -177,6 +177,7 @@ def test_refused_by_the_preflight() -> None:
             Declared(targets=(replace(hub.declared().targets[0], names=("shop.example.com",)),)),
             ASKED_BY,
             hub.now,
+            source="cli",
         )
         assert hub.run(record.reference) == "refused"
         assert "shop.example.com" in hub.rollout(record.reference).message
@@ -198,7 +199,9 @@ def test_read_back() -> None:
     with rolling_hub() as hub:
         hub.places["edge"].answers = False
         settings = replace(hub.declared().targets[0], proof=READ_BACK)
-        record = rollout_request.request(hub.deployment, MANAGED, Declared(targets=(settings,)), ASKED_BY, hub.now)
+        record = rollout_request.request(
+            hub.deployment, MANAGED, Declared(targets=(settings,)), ASKED_BY, hub.now, source="cli"
+        )
         assert hub.run(record.reference) == "deployed"
         (proof,) = hub.deployment.inventory.proofs(MANAGED)
         assert (proof.method, proof.observations) == ("read-back", ())
@@ -209,7 +212,7 @@ def test_read_back() -> None:
 
 def _ask(hub: RollingHub, **changed: Any) -> None:
     settings = replace(hub.declared().targets[0], **changed)
-    rollout_request.request(hub.deployment, MANAGED, Declared(targets=(settings,)), ASKED_BY, hub.now)
+    rollout_request.request(hub.deployment, MANAGED, Declared(targets=(settings,)), ASKED_BY, hub.now, source="cli")
 
 
 @pytest.mark.parametrize(
@@ -238,9 +241,9 @@ def test_the_targets_of_the_rollout_before() -> None:
     """Without targets those of the last rollout are taken; without one there are none."""
     with rolling_hub() as hub:
         with pytest.raises(InvalidInput, match="no targets are known"):
-            rollout_request.request(hub.deployment, MANAGED, None, ASKED_BY, hub.now)
+            rollout_request.request(hub.deployment, MANAGED, None, ASKED_BY, hub.now, source="cli")
         hub.run(hub.request(stays=True).reference)
-        again = rollout_request.request(hub.deployment, MANAGED, None, ASKED_BY, hub.now, 1)
+        again = rollout_request.request(hub.deployment, MANAGED, None, ASKED_BY, hub.now, 1, source="cli")
         assert again.stays
         assert [each.settings for each in hub.targets(again.reference).values()] == list(hub.declared().targets)
 
@@ -251,7 +254,7 @@ def test_only_what_was_issued() -> None:
         with pytest.raises(NotFound):
             hub.request(version=9)
         with pytest.raises(NotFound, match="no issued version"):
-            rollout_request.request(hub.deployment, "none", hub.declared(), ASKED_BY, hub.now)
+            rollout_request.request(hub.deployment, "none", hub.declared(), ASKED_BY, hub.now, source="cli")
 
 
 # --- it fails, and comes back ---
@@ -417,7 +420,9 @@ def test_a_request_that_died_ends() -> None:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(type(inventory), "save_target", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
-                rollout_request.request(hub.deployment, MANAGED, Declared(targets=(settings,)), ASKED_BY, hub.now)
+                rollout_request.request(
+                    hub.deployment, MANAGED, Declared(targets=(settings,)), ASKED_BY, hub.now, source="cli"
+                )
         (begun,) = hub.deployment.inventory.rollouts(MANAGED)
         ended = hub.settle(begun.reference)
         assert ended.state is RolloutState.REFUSED

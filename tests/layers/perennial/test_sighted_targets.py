@@ -142,4 +142,6 @@ def test_a_key_that_changes(held: str | None, expected: list[str], monkeypatch: 
             unreached = replace(place, attached=(seen("trust_stores", f"{ELB}:truststore/x/1"),))
             monkeypatch.setattr(type(inventory), "place", lambda *_: unreached)
             with pytest.raises(InvalidInput, match=r"RSA-2048 to EC-256.*no target reaches.*truststore"):
-                rollout_request.request(hub.deployment, MANAGED, Declared(targets=(ACM,)), "anna", hub.now)
+                rollout_request.request(
+                    hub.deployment, MANAGED, Declared(targets=(ACM,)), "anna", hub.now, source="cli"
+                )

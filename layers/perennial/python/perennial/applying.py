@@ -1,8 +1,8 @@
 """Applying declarations: what is declared becomes what the lifecycle keeps.
 
 First everything that would be written is judged, and every problem told at once; nothing is written when there is one.
-Then each managed certificate is written by itself, in one write: whoever applies the same declarations again after an
-interruption finishes it, and whoever applies them twice writes nothing.
+Then each managed certificate is written by itself, in one write with its audit event: whoever applies the same
+declarations again after an interruption finishes it, and whoever applies them twice writes nothing.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from perennial import lifecycle_rules
+from perennial import audit, lifecycle_rules
+from perennial.audit_actor import Actor
 from perennial.clients import meant
-from perennial.declaration import Places, raise_all
-from perennial.declared_changes import Change, ChangeKind, changes
+from perennial.declaration import Places, path, raise_all
+from perennial.declared_changes import Change, ChangeKind, changes, told_of
 from perennial.errors import ConcurrentChange
 from perennial.inventory.records import ManagedRecord, ManagedState, Serving, VersionState
 from perennial.managed_certificate import ManagedCertificate, targets_digest
 
 if TYPE_CHECKING:
+    from perennial.audit_event import Event
     from perennial.certificate import Certificate
     from perennial.deployment import Deployment
 
@@ -44,6 +46,15 @@ def planned(
 
     Raises: InvalidInput with every problem of what would be added or changed, behind its place where `places` knows it.
     """
+    found, problems = _judged(deployment, declared, now, prune)
+    raise_all(map((places or Places()).told, problems))
+    return found
+
+
+def _judged(
+    deployment: Deployment, declared: Sequence[ManagedCertificate], now: datetime, prune: bool
+) -> tuple[tuple[Change, ...], list[str]]:
+    """What applying would do, and every problem of it."""
     from perennial.declaration_judgement import Judge, conflicts
 
     found = changes(declared, tuple(deployment.inventory.declared()))
@@ -54,8 +65,7 @@ def planned(
         problems += conflicts(
             (*(() if prune else gone), *declared), deployment.account, deployment.clients.region or ""
         )
-    raise_all(map((places or Places()).told, problems))
-    return found
+    return found, problems
 
 
 def _written(found: Sequence[Change]) -> list[ManagedCertificate]:
@@ -70,36 +80,84 @@ def apply(
     prune: bool,
     asked_by: str,
     now: datetime,
+    source: str,
+    why: str = "",
+    request: str = "",
     places: Places | None = None,
     watch: Callable[[Change], None] = lambda change: None,
 ) -> tuple[Change, ...]:
     """Keep what is declared, each due at once. With `prune`, what is no longer declared is retired after its grace
-    period; without, it stays as it is. `watch` is called with each change that is done.
+    period; without, it stays as it is. `watch` is called with each change that is done. `asked_by` is the principal who
+    asks, `source` the way; with `why` and `request` they go into the audit trail, in one transaction with each change.
 
     Raises: InvalidInput with every problem, and nothing is written then; ConcurrentChange where something else changes
     a managed certificate again and again.
     """
-    found = planned(deployment, declared, now, places, prune=prune)
+    actor = Actor(principal=asked_by, source=source, why=why, request=request)
+    found, problems = _judged(deployment, declared, now, prune)
+    _refused(deployment, found, problems, actor, now)
+    raise_all(map((places or Places()).told, problems))
     for each in found:
         if each.kind in WRITTEN and each.declared:
-            _declare(deployment, each.declared, each.record, asked_by, now)
+            _declare(deployment, each.declared, each.record, actor, now)
         elif each.kind is ChangeKind.REMOVED and prune:
-            _remove(deployment, each.record, asked_by, now)
+            _remove(deployment, each.record, actor, now)
         watch(each)
     return found
+
+
+# --- in the audit trail ---
+
+
+def _refused(
+    deployment: Deployment, found: Sequence[Change], problems: Sequence[str], actor: Actor, now: datetime
+) -> None:
+    """Append what is refused of each certificate that has problems of its own: nothing of the others is written either,
+    and whoever applies again without the problems is asked anew."""
+    for each in found if problems else ():
+        own = [problem for problem in problems if _is_about(problem, each.name)]
+        if own and each.declared:
+            action = "managed.change" if each.kind is ChangeKind.CHANGED else "managed.create"
+            before, after = told_of(each.record, each.declared)
+            owner = each.declared.request.owner
+            event = actor.was_refused(now, action, each.name, " ".join(own), owner=owner, before=before, after=after)
+            audit.append(deployment.inventory, event, now)
+
+
+def _is_about(problem: str, name: str) -> bool:
+    where = path(name)
+    return problem.startswith((f"{where}.", f"{where}:", f"{where}["))
+
+
+def _declared(actor: Actor, known: ManagedRecord | None, wanted: ManagedRecord, now: datetime) -> Event:
+    """The event of a declaration that is kept."""
+    new = known is None or known.removed_at is not None
+    adopts = wanted.serving is not None and wanted.serving.number == 0 and known is None
+    action = ("managed.adopt" if adopts else "managed.create") if new else "managed.change"
+    before, after = told_of(known, wanted.declared)
+    return actor.did(now, action, wanted.name, owner=wanted.declared.request.owner, before=before, after=after)
+
+
+def _removed(actor: Actor, known: ManagedRecord, now: datetime) -> Event:
+    before, _ = told_of(known, None)
+    return actor.did(now, "managed.retire", known.name, owner=known.declared.request.owner, before=before)
 
 
 # --- added and changed ---
 
 
+Made = tuple[ManagedRecord, "Event"]  # what is written, and the event of it
+
+
 def _declare(
-    deployment: Deployment, declared: ManagedCertificate, record: ManagedRecord | None, asked_by: str, now: datetime
+    deployment: Deployment, declared: ManagedCertificate, record: ManagedRecord | None, actor: Actor, now: datetime
 ) -> None:
-    def made(known: ManagedRecord | None) -> ManagedRecord | None:
+    def made(known: ManagedRecord | None) -> Made | None:
         if known and known.removed_at is None and known.declared == declared:
             return None
         adopted = _adopted(deployment, declared, known, now)
-        return _record(deployment, declared, known, asked_by, now, adopted)
+        wanted = _record(deployment, declared, known, actor.principal, now, adopted)
+        return wanted, _declared(actor, known, wanted, now)
 
     _write(deployment, declared.name, record, made)
 
@@ -108,7 +166,7 @@ def _write(
     deployment: Deployment,
     name: str,
     record: ManagedRecord | None,
-    made: Callable[[ManagedRecord | None], ManagedRecord | None],
+    made: Callable[[ManagedRecord | None], Made | None],
 ) -> None:
     """Write what is made of a record, of the one that is there now where it was changed meanwhile; nothing for None."""
     for left in reversed(range(TRIES)):
@@ -116,7 +174,7 @@ def _write(
         if wanted is None:
             return
         try:
-            deployment.inventory.save_managed(wanted)
+            deployment.inventory.save_managed(*wanted)
         except ConcurrentChange:
             if not left:
                 raise
@@ -163,7 +221,7 @@ def _back(deployment: Deployment, known: ManagedRecord, now: datetime) -> Manage
         versions = deployment.inventory.versions(known.name, limit=MAX_VERSIONS)
         retiring = tuple((number, at) for number in sorted(each.number for each in versions))
     state = ManagedState.SERVING if serving else ManagedState.REQUESTED
-    return replace(known, removed_at=None, retiring=retiring, serving=serving, state=state)
+    return replace(known, removed_at=None, retiring=retiring, removing=(), serving=serving, state=state)
 
 
 def _adopted(
@@ -197,18 +255,19 @@ def _serving(declared: ManagedCertificate, certificate: Certificate, now: dateti
 # --- removed ---
 
 
-def _remove(deployment: Deployment, record: ManagedRecord | None, asked_by: str, now: datetime) -> None:
-    def made(known: ManagedRecord | None) -> ManagedRecord | None:
+def _remove(deployment: Deployment, record: ManagedRecord | None, actor: Actor, now: datetime) -> None:
+    def made(known: ManagedRecord | None) -> Made | None:
         if known is None or known.removed_at:
             return None
-        return replace(
+        wanted = replace(
             known,
             removed_at=now,
-            declared_by=asked_by,
+            declared_by=actor.principal,
             due_at=now,
             state=ManagedState.REMOVING,
             retiring=_retiring(deployment, known, now),
         )
+        return wanted, _removed(actor, known, now)
 
     if record:
         _write(deployment, record.name, record, made)

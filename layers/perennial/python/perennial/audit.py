@@ -2,12 +2,16 @@
 
     audit.append(inventory, happened(now, principal=…, source="api", action="managed.renew", …), now)
 
+What changes one item of the table is appended in the transaction that changes it: the inventory's `save_managed`,
+`save_version` and `save_rollout` take the event. What is done elsewhere is appended before it is done.
+
 The trail is kept by the inventory in hash chains (`audit_chain`), which checkpoints cover (`audit_checkpoint`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -18,9 +22,17 @@ from perennial.audit_chain import Chain, Link
 from perennial.audit_event import Event
 from perennial.audit_export import Contents
 from perennial.audit_json import written
-from perennial.errors import InvalidConfiguration, InvalidInput, ServiceRefused
+from perennial.audit_settings import MAX_RETENTION
+from perennial.errors import (
+    InvalidConfiguration,
+    InvalidInput,
+    NotFound,
+    PolicyViolated,
+    ServiceRefused,
+)
 
 if TYPE_CHECKING:
+    from perennial.audit_actor import Actor
     from perennial.audit_checkpoint import Checkpoint
     from perennial.deployment import Deployment
     from perennial.inventory.store import Inventory
@@ -28,7 +40,7 @@ if TYPE_CHECKING:
 LATE = timedelta(hours=1)  # how old an event may be as it is appended; the checkpoints of its day wait as long
 EARLY = timedelta(minutes=5)  # by which clocks may differ
 UNCOVERED = timedelta(days=7)  # that the first checkpoint of all looks back
-MAX_RETENTION = 36_500  # days; Object Lock takes up to a hundred years
+REFUSALS = (InvalidInput, NotFound, PolicyViolated, ServiceRefused)  # of what was asked: asking again changes nothing
 MOST = 10_000  # events of one answer
 
 
@@ -41,6 +53,21 @@ def append(inventory: Inventory, event: Event, now: datetime) -> Link:
     if not now - LATE <= event.at <= now + EARLY:
         raise InvalidInput(f"an audit event of {written(event.at)} is appended at {written(now)}; give the time of now")
     return inventory.append_audit(event)
+
+
+@contextmanager
+def refusals(
+    inventory: Inventory, actor: Actor, action: str, name: str, now: datetime, *, owner: str = "", after: Any = None
+) -> Iterator[None]:
+    """Append the event of what someone asked for a managed certificate where the block refuses it, and raise that.
+
+    Raises: what the block raises; what `append` does where the refusal could not be kept.
+    """
+    try:
+        yield
+    except REFUSALS as error:
+        append(inventory, actor.was_refused(now, action, name, error, owner=owner, after=after), now)
+        raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

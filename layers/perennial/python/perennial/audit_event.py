@@ -61,6 +61,7 @@ ACTIONS: Mapping[str, Verb] = {  # the one registry: nothing else is an action
     "exception.approve": Verb.UPDATE,
     "exception.reject": Verb.UPDATE,
     "exception.end": Verb.DELETE,
+    "version.request": Verb.CREATE,
     "version.issue": Verb.CREATE,
     "version.revoke": Verb.UPDATE,
     "version.retire": Verb.DELETE,

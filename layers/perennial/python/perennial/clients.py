@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from perennial.errors import (
     AccessDenied,
+    ConcurrentChange,
     NotFound,
     PerennialError,
     RegionDisabled,
@@ -107,6 +108,7 @@ FAULTS = frozenset(  # of the service itself; pynamodb passes the code on withou
         "ServiceUnavailableException",
     }
 )
+CONFLICTING = frozenset({"TransactionConflictException", "TransactionInProgressException"})  # of DynamoDB: it passes
 HOMES = {  # partition -> the region of IAM, CloudFront and their tags; others have their global services in any region
     "aws": "us-east-1",
     "aws-cn": "cn-northwest-1",
@@ -265,6 +267,8 @@ def meaning(error: ClientError | BotoCoreError, doing: str) -> PerennialError:
     text = f"{doing}: {code}: {_QUOTED.sub('the value ', str(response.get('Error', {}).get('Message', '')))[:300]}"
     if code in THROTTLING or status == 429:
         return Throttled(text)
+    if code in CONFLICTING:
+        return ConcurrentChange(text)
     if code in DENIED:
         return AccessDenied(text)
     if code in DISABLED:

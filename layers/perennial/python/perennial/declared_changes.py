@@ -60,6 +60,14 @@ def _of(declared: ManagedCertificate, record: ManagedRecord | None) -> Change:
     return Change(kind=kind, name=declared.name, fields=different, declared=declared, record=record)
 
 
+def told_of(record: ManagedRecord | None, after: ManagedCertificate | None) -> tuple[dict[str, str], dict[str, str]]:
+    """What the audit trail tells of a declaration: its fields that differ from the one before, before and after."""
+    before = record.declared if record and record.removed_at is None else None
+    different = tuple(_different(before, after))
+    was = {each.field: each.before for each in different if each.before}
+    return was, {each.field: each.after for each in different if each.after}
+
+
 def _removed(record: ManagedRecord) -> Change:
     different = tuple(_different(record.declared, None))
     return Change(kind=ChangeKind.REMOVED, name=record.name, fields=different, record=record)

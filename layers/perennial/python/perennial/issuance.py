@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perennial import backoff
+from perennial.audit_actor import WORKFLOWS, Actor
 from perennial.clients import meant
 from perennial.errors import (
     FINAL,
@@ -34,6 +35,7 @@ from perennial.profiles import Issuer as IssuerSettings
 from perennial.profiles import KeyHome, Profile
 
 if TYPE_CHECKING:
+    from perennial.audit_event import Event
     from perennial.certificate import Certificate
     from perennial.certificate_request import CertificateRequest
     from perennial.deployment import Deployment
@@ -66,6 +68,7 @@ NEXT_STEPS = {  # for a person, by the reason for which a version failed
     "wrong-certificate": "find out at the CA why it issued something else, and revoke that if it was not",
     "failed": "look at the functions' logs, as a step crashed every time",
 }
+REQUESTED, ISSUED, REVOKED = "version.request", "version.issue", "version.revoke"  # actions in the audit trail
 OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
 
 
@@ -86,15 +89,57 @@ class Step:
 
 
 def request(
-    deployment: Deployment, managed: str, wanted: CertificateRequest, now: datetime, *, by_lifecycle: bool = False
+    deployment: Deployment,
+    managed: str,
+    wanted: CertificateRequest,
+    asked_by: str,
+    now: datetime,
+    *,
+    source: str,
+    why: str = "",
+    request: str = "",
 ) -> VersionRecord:
-    """Judge a request and keep it as the next version of a managed certificate, due at once. `by_lifecycle`: it is the
-    lifecycle that asks, which alone does so for a certificate that is declared.
+    """Judge a request and keep it as the next version of a managed certificate, due at once. `asked_by` is the
+    principal who asks, `source` the way; with `why` and `request` they go into the audit trail, in one transaction with
+    the version.
 
-    Raises: InvalidInput, also where a version is under way; PolicyViolated with every violation; ConcurrentChange.
+    Raises: InvalidInput, also where a version is under way, and where the certificate is declared: for such a one the
+    lifecycle asks (`by_lifecycle`); PolicyViolated with every violation; ConcurrentChange.
     """
-    from perennial import policy, signing_request
+    from perennial.audit import refusals
     from perennial.rollout_request import not_declared
+
+    actor = Actor(principal=asked_by, source=source, why=why, request=request)
+    after, owner = asked_for(wanted), wanted.owner
+
+    def event(version: VersionRecord) -> Event:
+        return actor.did(now, REQUESTED, managed, owner=owner, after={"version": version.number, **after})
+
+    with refusals(deployment.inventory, actor, REQUESTED, managed, now, owner=owner, after=after):
+        judged, issuer = _judged(deployment, managed, wanted, now)
+        with meant("keeping a request"):
+            not_declared(deployment, managed)
+            _nothing_under_way(deployment, managed)
+            return deployment.inventory.request_version(managed, judged, issuer, now, event)
+
+
+def by_lifecycle(deployment: Deployment, managed: str, wanted: CertificateRequest, now: datetime) -> VersionRecord:
+    """The lifecycle requests the next version of a certificate that is declared. Who declared it is in the audit trail
+    already, and how the issuance ends will be.
+
+    Raises: as `request`.
+    """
+    judged, issuer = _judged(deployment, managed, wanted, now)
+    with meant("keeping a request"):
+        _nothing_under_way(deployment, managed)
+        return deployment.inventory.request_version(managed, judged, issuer, now)
+
+
+def _judged(
+    deployment: Deployment, managed: str, wanted: CertificateRequest, now: datetime
+) -> tuple[CertificateRequest, str]:
+    """A request that is allowed, as it is kept, and its issuer's name."""
+    from perennial import policy, signing_request
 
     if not MANAGED.fullmatch(managed):
         raise InvalidInput(f"{managed[:100]!r} cannot name a managed certificate; use a-z, 0-9, dots and hyphens")
@@ -102,11 +147,13 @@ def request(
     policy.require(subject_of(deployment, wanted, profile, now))
     if wanted.csr:  # nothing that stood around it is kept
         wanted = replace(wanted, csr=signing_request.read(wanted.csr).der)
-    with meant("keeping a request"):
-        if not by_lifecycle:
-            not_declared(deployment, managed)
-        _nothing_under_way(deployment, managed)
-        return deployment.inventory.request_version(managed, wanted, wanted.issuer or profile.issuer, now)
+    return wanted, wanted.issuer or profile.issuer
+
+
+def asked_for(wanted: CertificateRequest) -> dict[str, Any]:
+    """What the audit trail tells of a request."""
+    told = ("names", "profile", "issuer", "key", "validity_days")
+    return {name: getattr(wanted, name) for name in told if getattr(wanted, name)}
 
 
 def _nothing_under_way(deployment: Deployment, managed: str) -> None:
@@ -404,8 +451,23 @@ def store(deployment: Deployment, reference: str, now: datetime) -> Step:
         ended = replace(
             kept, state=VersionState.ISSUED, fingerprint=leaf.fingerprint or "", issued_at=now, order="", attempts=0
         )
-        deployment.inventory.save_version(ended, now + SILENCE if ended.challenges else None)
+        due = now + SILENCE if ended.challenges else None
+        deployment.inventory.save_version(ended, due, _issued(ended, leaf, now))
     return Step(next="clean", doing="removing what is still shown")
+
+
+def _issued(record: VersionRecord, leaf: Certificate, now: datetime) -> Event:
+    """The audit event of a version that is issued."""
+    told = {
+        **asked_for(record.request),
+        "version": record.number,
+        "issuer": record.issuer,
+        "key": record.key,
+        "fingerprint": record.fingerprint,
+        "serial": leaf.serial,
+        "not_after": leaf.not_after,
+    }
+    return WORKFLOWS.did(now, ISSUED, record.managed, owner=record.request.owner, after=told)
 
 
 def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None:
@@ -427,7 +489,7 @@ def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None
     )
     if not found:
         return
-    revoked = _revoke(deployment, record, settings, parse(record.chain[0]))
+    revoked = _revoke(deployment, record, settings, parse(record.chain[0]), now)
     raise WrongCertificate(
         f"{settings.name} issued something else than was requested, and it is {revoked}: {' '.join(found)}"
     )
@@ -454,18 +516,31 @@ def roots(deployment: Deployment, settings: IssuerSettings) -> tuple[Certificate
     return tuple(root for same in public_roots().values() for root in same)
 
 
-def _revoke(deployment: Deployment, record: VersionRecord, settings: IssuerSettings, leaf: Any) -> str:
+def _revoke(
+    deployment: Deployment, record: VersionRecord, settings: IssuerSettings, leaf: Certificate, now: datetime
+) -> str:
     """Revoke where the issuer can. Returns what became of it, for people."""
     from perennial.issuers import issuer
 
     asked: Any = issuer(settings, deployment)
     if not hasattr(asked, "revoke"):
         return "not revoked, as this issuer cannot"
+    _will_revoke(deployment, record, leaf, now)
     try:
         asked.revoke(leaf, record.arn, 4)  # superseded (RFC 5280 5.3.1): nothing is known to be compromised
     except tuple(FINAL) as error:
         return f"not revoked ({str(error)[:300]})"
     return "revoked"
+
+
+def _will_revoke(deployment: Deployment, record: VersionRecord, leaf: Certificate, now: datetime) -> None:
+    """Keep in the audit trail that a version is revoked, before it is; once, also where this step runs again."""
+    if record.reason == WrongCertificate.reason:
+        return
+    told = {"version": record.number, "issuer": record.issuer, "fingerprint": leaf.fingerprint, "serial": leaf.serial}
+    actor = replace(WORKFLOWS, why="it is not what was requested")
+    event = actor.did(now, REVOKED, record.managed, owner=record.request.owner, after={**told, "reason": "superseded"})
+    deployment.inventory.save_version(replace(record, reason=WrongCertificate.reason), now + SILENCE, event)
 
 
 def _completed(deployment: Deployment, record: VersionRecord) -> VersionRecord:
@@ -558,7 +633,9 @@ def give_up(deployment: Deployment, reference: str, error: str, cause: str, now:
     reason = _named(FINAL).get(error, PerennialError).reason
     told = f"{told[:MAX_TEXT]} Next: {NEXT_STEPS[reason]}, then request it again."
     failed = replace(record, state=VersionState.FAILED, reason=reason, message=told, order="")
-    deployment.inventory.save_version(failed, now + SILENCE)
+    after = {"version": record.number, "issuer": record.issuer, **asked_for(record.request)}
+    event = WORKFLOWS.was_refused(now, ISSUED, record.managed, told, owner=record.request.owner, after=after)
+    deployment.inventory.save_version(failed, now + SILENCE, event)
     return Step(next="clean", doing=f"giving up: {reason}")
 
 

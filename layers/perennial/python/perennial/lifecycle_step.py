@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perennial import alert_channels, alerting, lifecycle, lifecycle_rules, planning, renewal
+from perennial.audit_actor import WORKFLOWS
 from perennial.clients import meant
 from perennial.dispatch import LEASE
 from perennial.errors import ConcurrentChange, PerennialError
@@ -33,6 +34,7 @@ from perennial.lifecycle import Step as Next
 from perennial.managed_certificate import targets_digest
 
 if TYPE_CHECKING:
+    from perennial.audit_event import Event
     from perennial.deployment import Deployment
 
 ACTS = 12  # decisions in one step; more is a certificate that goes round in circles
@@ -137,7 +139,13 @@ def _act(deployment: Deployment, known: Situation, decision: Decision, now: date
     return _ACTS[decision.step](deployment, known, decision, now)
 
 
-def _save(deployment: Deployment, record: ManagedRecord, decision: Decision, due: datetime | None) -> ManagedRecord:
+def _save(
+    deployment: Deployment,
+    record: ManagedRecord,
+    decision: Decision,
+    due: datetime | None,
+    event: Event | None = None,
+) -> ManagedRecord:
     changed = replace(
         record,
         state=decision.state,
@@ -146,7 +154,7 @@ def _save(deployment: Deployment, record: ManagedRecord, decision: Decision, due
         message=decision.why[:MAX_TEXT],
         due_at=due,
     )
-    return deployment.inventory.save_managed(changed)
+    return deployment.inventory.save_managed(changed, event)
 
 
 def _rest(deployment: Deployment, known: Situation, decision: Decision, now: datetime) -> Step:
@@ -180,7 +188,7 @@ def _request(deployment: Deployment, known: Situation, decision: Decision, now: 
 
     record = known.record
     try:
-        issuance.request(deployment, record.name, record.declared.request, now, by_lifecycle=True)
+        issuance.by_lifecycle(deployment, record.name, record.declared.request, now)
     except PerennialError as error:
         if error.retry:
             raise
@@ -202,7 +210,16 @@ def _refused(
         planned_at=None,
         planned_for="",
     )
-    _save(deployment, failed, decision, now + LEASE)
+    _save(deployment, failed, decision, now + LEASE, _newly_refused(known.record, failed, now))
+
+
+def _newly_refused(before: ManagedRecord, failed: ManagedRecord, now: datetime) -> Event | None:
+    """The audit event of what was refused; None where the same was refused before, in the same words."""
+    if (before.failed, before.failure_message) == (failed.failed, failed.failure_message):
+        return None
+    action = "version.request" if failed.failed == REQUEST_REFUSED else "managed.deploy"
+    owner = failed.declared.request.owner
+    return WORKFLOWS.was_refused(now, action, failed.name, failed.failure_message, owner=owner)
 
 
 # --- long work ---
@@ -250,7 +267,7 @@ def _roll_out(deployment: Deployment, known: Situation, decision: Decision, now:
     targets = Declared(targets=record.declared.targets, stays=record.declared.stays)
     try:
         asked_by = record.forced_by or record.declared_by
-        rollout_request.request(deployment, record.name, targets, asked_by, now, by_lifecycle=True)
+        rollout_request.by_lifecycle(deployment, record.name, targets, asked_by, now)
     except PerennialError as error:
         if error.retry:
             raise
@@ -393,10 +410,20 @@ def advised(record: ManagedRecord, serving: Serving, window: Any, ask_at: dateti
 
 def _retire(deployment: Deployment, known: Situation, decision: Decision, now: datetime) -> Step:
     """The workflow's function that may remove things does it, then asks again. It is due again after a day, whatever
-    becomes of it."""
-    later = {**dict(known.record.retiring), decision.version: now + RETIRE_AGAIN}
-    _save(deployment, replace(known.record, retiring=tuple(sorted(later.items()))), decision, now + LEASE)
-    return Step(next="retire", reference=f"{known.record.name}/{decision.version}", doing=decision.why)
+    becomes of it; that it begins is in the audit trail before it does, once."""
+    record, number = known.record, decision.version
+    later = {**dict(record.retiring), number: now + RETIRE_AGAIN}
+    event = None if number in record.removing else _will_retire(record, decision, now)
+    begun = replace(record, retiring=tuple(sorted(later.items())), removing=tuple(sorted({*record.removing, number})))
+    _save(deployment, begun, decision, now + LEASE, event)
+    return Step(next="retire", reference=f"{record.name}/{number}", doing=decision.why)
+
+
+def _will_retire(record: ManagedRecord, decision: Decision, now: datetime) -> Event:
+    actor, owner = replace(WORKFLOWS, why=decision.why), record.declared.request.owner
+    serving = record.serving.number if record.serving else None
+    after = {"version": decision.version, "serving": serving}
+    return actor.did(now, "version.retire", record.name, owner=owner, after=after)
 
 
 @meant("lifecycle: retire")
@@ -415,7 +442,8 @@ def retire(deployment: Deployment, reference: str, fence: int, now: datetime) ->
         if version.state is not VersionState.RETIRED:
             inventory.save_version(replace(version, state=VersionState.RETIRED), None)
         rest = tuple(each for each in record.retiring if each[0] != version.number)
-        inventory.save_managed(replace(record, retiring=rest))
+        removing = tuple(each for each in record.removing if each != version.number)
+        inventory.save_managed(replace(record, retiring=rest, removing=removing))
     return left
 
 

@@ -1,6 +1,9 @@
 """Revoking a version of a managed certificate at the issuer that issued it (RFC 5280 5.3.1, RFC 8555 7.6).
 
 What serves and is revoked is renewed at once: no window is waited for, and no pause after a failure.
+
+The issuer is asked after the event is in the audit trail: a revocation cannot be taken back, and none is without one.
+Where the issuer refuses it, a second event says so.
 """
 
 from __future__ import annotations
@@ -9,13 +12,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from perennial import audit
+from perennial.audit_actor import Actor
 from perennial.clients import meant
 from perennial.errors import ConcurrentChange, InvalidInput, NotFound, ServiceRefused
 from perennial.inventory.records import VersionRecord
 
 if TYPE_CHECKING:
     from perennial.deployment import Deployment
+    from perennial.inventory.records import ManagedRecord
 
+OF_WHAT_SERVES, OF_ANOTHER = "managed.revoke", "version.revoke"  # the first one is renewed, too
 REASONS = {  # CRLReason by the word for people; those that concern a certificate of one's own
     "unspecified": 0,
     "key-compromise": 1,
@@ -27,22 +34,56 @@ TRIES = 5
 
 
 @meant("revoking a certificate")
-def revoke(deployment: Deployment, name: str, reason: str, by: str, now: datetime, version: int = 0) -> VersionRecord:
+def revoke(
+    deployment: Deployment,
+    name: str,
+    reason: str,
+    by: str,
+    now: datetime,
+    version: int = 0,
+    *,
+    source: str,
+    why: str = "",
+    request: str = "",
+) -> VersionRecord:
     """Revoke a version (0: the one that serves, or else the newest that was issued), and renew what serves. Revoking
-    again changes nothing.
+    again changes nothing. `by` is the principal who asks, `source` the way; with `why` and `request` they go into the
+    audit trail.
 
     Raises: NotFound, InvalidInput; ServiceRefused where the issuer cannot revoke.
     """
+    actor = Actor(principal=by, source=source, why=why, request=request)
+    asked_for = {"version": version or None, "reason": reason[:50]}
+    action = OF_ANOTHER if version else OF_WHAT_SERVES
+    with audit.refusals(deployment.inventory, actor, action, name, now, after=asked_for):
+        record = _revoked(deployment, name, reason, actor, now, version)
+    _renew(deployment, record, by, now)
+    return record
+
+
+def _revoked(
+    deployment: Deployment, name: str, reason: str, actor: Actor, now: datetime, version: int
+) -> VersionRecord:
     from perennial.certificate import parse
     from perennial.issuance import issuer_of
     from perennial.issuers import issuer
 
-    record = _version(deployment, name, version)
+    managed = deployment.inventory.find_managed(name)
+    record = _version(deployment, name, managed, version)
     asked: Any = issuer(issuer_of(deployment, record), deployment)
     if not hasattr(asked, "revoke"):
         raise ServiceRefused(f"{record.issuer} cannot revoke; do it at the CA")
-    asked.revoke(parse(record.chain[0]), record.arn, _code(reason))
-    _renew(deployment, record, by, now)
+    code = _code(reason)
+    serves = bool(managed and managed.serving and managed.serving.number == record.number)
+    event = actor.did(
+        now,
+        OF_WHAT_SERVES if serves else OF_ANOTHER,
+        name,
+        owner=record.request.owner,
+        after={"version": record.number, "fingerprint": record.fingerprint, "issuer": record.issuer, "reason": reason},
+    )
+    audit.append(deployment.inventory, event, now)
+    asked.revoke(parse(record.chain[0]), record.arn, code)
     return record
 
 
@@ -52,9 +93,8 @@ def _code(reason: str) -> int:
     return REASONS[reason]
 
 
-def _version(deployment: Deployment, name: str, number: int) -> VersionRecord:
+def _version(deployment: Deployment, name: str, managed: ManagedRecord | None, number: int) -> VersionRecord:
     inventory = deployment.inventory
-    managed = inventory.find_managed(name)
     number = number or (managed.serving.number if managed and managed.serving else 0)
     if number:
         found = inventory.version(f"{name}/{number}")

@@ -21,6 +21,7 @@ from perennial.inventory.records import RolloutRecord, RolloutState, TargetRecor
 from perennial.targets.interface import HANDSHAKE, Later, Reach
 
 if TYPE_CHECKING:
+    from perennial.audit_event import Event
     from perennial.deployment import Deployment
     from perennial.targets.interface import Bundle, Found, Target, TargetSettings
 
@@ -102,9 +103,9 @@ def head_in(deployment: Deployment, reference: str, *states: RolloutState) -> tu
     return head, Step(next=following.get(head.state, "finish"), doing="going on")
 
 
-def save(deployment: Deployment, head: RolloutRecord, now: datetime) -> RolloutRecord:
-    """Write the head; the tick looks at it after a silence."""
-    return deployment.inventory.save_rollout(head, now + SILENCE)
+def save(deployment: Deployment, head: RolloutRecord, now: datetime, event: Event | None = None) -> RolloutRecord:
+    """Write the head, with the audit event of that; the tick looks at it after a silence."""
+    return deployment.inventory.save_rollout(head, now + SILENCE, event)
 
 
 # --- activate ---

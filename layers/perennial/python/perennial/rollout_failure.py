@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from perennial.audit_actor import WORKFLOWS
 from perennial.clients import meant
 from perennial.errors import FINAL, POSTPONED, RETRYABLE, ChangedMeanwhile, NotFit, NotFound, NotProven, PerennialError
 from perennial.inventory.records import RolloutRecord, RolloutState, TargetState
@@ -14,6 +15,7 @@ from perennial.issuance import message
 from perennial.rollout import MAX_TEXT, NEXT_STEPS, Step, back, save
 
 if TYPE_CHECKING:
+    from perennial.audit_event import Event
     from perennial.deployment import Deployment
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
@@ -41,7 +43,10 @@ def give_up(deployment: Deployment, reference: str, error: str, cause: str, now:
     reason = _named(FINAL + RETRYABLE + POSTPONED).get(error, PerennialError).reason
     if head.state is RolloutState.CHECKING:
         text = f"Nothing was changed. {_with_next(told, reason)}"
-        save(deployment, replace(head, state=RolloutState.REFUSED, reason=reason, message=text), now)
+        event = WORKFLOWS.was_refused(
+            now, "managed.deploy", head.managed, text, owner=_owner(deployment, head), after=_told(head)
+        )
+        save(deployment, replace(head, state=RolloutState.REFUSED, reason=reason, message=text), now, event)
         return Step(next="finish", doing=f"giving up: {reason}")
     return _failed(deployment, head, reason, told, now)
 
@@ -73,12 +78,29 @@ def _failed(deployment: Deployment, head: RolloutRecord, reason: str, told: str,
     if head.state is RolloutState.RUNNING:
         deployment.inventory.save_target(replace(record, reason=reason, message=told))
         text = f"{record.settings.name}: {_with_next(told, reason)}"
-        save(deployment, replace(head, state=RolloutState.RETURNING, reason=reason, message=text, attempts=0), now)
+        returning = replace(head, state=RolloutState.RETURNING, reason=reason, message=text, attempts=0)
+        save(deployment, returning, now, _restoring(deployment, head, text, now))
         return Step(next="restore", doing=f"bringing back what was there: {reason}")
     if record.state.changed:
         state = TargetState.LEFT if reason == ChangedMeanwhile.reason else TargetState.FAILED
         record = deployment.inventory.save_target(replace(record, state=state, reason=reason, message=told))
     return back(deployment, head, record, now)
+
+
+def _restoring(deployment: Deployment, head: RolloutRecord, why: str, now: datetime) -> Event:
+    """The audit event of a rollout that turns back: kept before anything is brought back."""
+    actor, owner = replace(WORKFLOWS, why=why), _owner(deployment, head)
+    before, after = _told(head), {**_told(head), "state": str(RolloutState.RETURNING)}
+    return actor.did(now, "managed.restore", head.managed, owner=owner, before=before, after=after)
+
+
+def _told(head: RolloutRecord) -> dict[str, Any]:
+    """What the audit trail tells of a rollout."""
+    return {"rollout": head.number, "version": head.version, "state": str(head.state), "target": head.at + 1}
+
+
+def _owner(deployment: Deployment, head: RolloutRecord) -> str:
+    return deployment.inventory.version(f"{head.managed}/{head.version}").request.owner
 
 
 def _with_next(told: str, reason: str) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perennial import sighted_targets
+from perennial import audit, sighted_targets
+from perennial.audit_actor import WORKFLOWS, Actor
 from perennial.clients import meant
 from perennial.errors import InvalidInput, NotFound
 from perennial.inventory.records import RolloutRecord, RolloutState, VersionState
@@ -15,9 +16,13 @@ from perennial.managed_certificate import targets_digest
 from perennial.target_settings import Declared
 
 if TYPE_CHECKING:
+    from perennial.audit_event import Event
     from perennial.deployment import Deployment
     from perennial.inventory.records import VersionRecord
     from perennial.targets.interface import TargetSettings
+
+
+ACTION = "managed.deploy"
 
 
 def request(
@@ -28,36 +33,77 @@ def request(
     now: datetime,
     version: int = 0,
     *,
-    by_lifecycle: bool = False,
+    source: str,
+    why: str = "",
+    request: str = "",
 ) -> RolloutRecord:
     """Keep a rollout of a version (0: the latest that was issued), due at once. Without `declared` it goes to the
-    targets of the rollout before. `by_lifecycle`: it is the lifecycle that asks, which alone does so for a certificate
-    that is declared.
+    targets of the rollout before. `asked_by` is the principal who asks, `source` the way; with `why` and `request` they
+    go into the audit trail, in one transaction with the rollout.
 
-    Raises: InvalidInput, also where one is under way; NotFound; ConcurrentChange.
+    Raises: InvalidInput, also where one is under way, and where the certificate is declared: for such a one the
+    lifecycle asks (`by_lifecycle`); NotFound; ConcurrentChange.
+    """
+    actor = Actor(principal=asked_by, source=source, why=why, request=request)
+    after = {"version": version or None}
+    with meant("keeping a rollout"), audit.refusals(deployment.inventory, actor, ACTION, managed, now, after=after):
+        not_declared(deployment, managed)
+        return _requested(deployment, managed, declared, asked_by, actor, now, version)
+
+
+def by_lifecycle(
+    deployment: Deployment, managed: str, declared: Declared, asked_by: str, now: datetime
+) -> RolloutRecord:
+    """The lifecycle asks for a rollout of the newest version of a certificate that is declared. `asked_by` is whose
+    wish it follows; in the audit trail it is the workflow that asks.
+
+    Raises: as `request`.
     """
     with meant("keeping a rollout"):
-        if not by_lifecycle:
-            not_declared(deployment, managed)
-        before = next(iter(deployment.inventory.rollouts(managed, limit=1)), None)
-        if before and not before.state.ended:
-            raise InvalidInput(f"rollout {before.reference} is under way ({before.state}); ask again when it ended")
-        record = _version(deployment, managed, version)
-        wanted = declared or _declared_before(deployment, before)
-        found = _reattached(deployment, record, wanted)
-        _allowed(deployment, record, found.targets)
-        head = RolloutRecord(
-            managed=managed,
-            number=0,
-            version=record.number,
-            count=len(found.targets),
-            state=RolloutState.CHECKING,
-            asked_by=asked_by,
-            requested_at=now,
-            targets=targets_digest(wanted.targets),
-            stays=found.stays,
-        )
-        return deployment.inventory.request_rollout(head, found.targets, now)
+        return _requested(deployment, managed, declared, asked_by, WORKFLOWS, now, 0)
+
+
+def _requested(
+    deployment: Deployment,
+    managed: str,
+    declared: Declared | None,
+    asked_by: str,
+    actor: Actor,
+    now: datetime,
+    version: int,
+) -> RolloutRecord:
+    before = next(iter(deployment.inventory.rollouts(managed, limit=1)), None)
+    if before and not before.state.ended:
+        raise InvalidInput(f"rollout {before.reference} is under way ({before.state}); ask again when it ended")
+    record = _version(deployment, managed, version)
+    wanted = declared or _declared_before(deployment, before)
+    found = _reattached(deployment, record, wanted)
+    _allowed(deployment, record, found.targets)
+    head = RolloutRecord(
+        managed=managed,
+        number=0,
+        version=record.number,
+        count=len(found.targets),
+        state=RolloutState.CHECKING,
+        asked_by=asked_by,
+        requested_at=now,
+        targets=targets_digest(wanted.targets),
+        stays=found.stays,
+    )
+
+    def event(numbered: RolloutRecord) -> Event:
+        places = [f"{each.kind} {each.name}" for each in found.targets]
+        after = {"rollout": numbered.number, "version": record.number, "targets": places, "asked_by": asked_by}
+        return actor.did(now, ACTION, managed, owner=record.request.owner, before=_before(before), after=after)
+
+    return deployment.inventory.request_rollout(head, found.targets, now, event)
+
+
+def _before(rollout: RolloutRecord | None) -> dict[str, Any] | None:
+    """What the audit trail tells of the rollout before."""
+    if rollout is None:
+        return None
+    return {"rollout": rollout.number, "version": rollout.version, "state": str(rollout.state)}
 
 
 def not_declared(deployment: Deployment, managed: str) -> None:

@@ -163,11 +163,11 @@ def test_someone_else_writes_meanwhile(
     """A change in between is read, and the answer given again: five times in all."""
     left, save = [times], Managed.save_managed
 
-    def racing(self: Any, known: ManagedRecord) -> ManagedRecord:
+    def racing(self: Any, known: ManagedRecord, event: Any) -> ManagedRecord:
         if left[0]:
             left[0] -= 1
             raise ConcurrentChange("changed")
-        return save(self, known)
+        return save(self, known, event)
 
     monkeypatch.setattr(Managed, "save_managed", racing)
     assert acknowledgement.TRIES == 5

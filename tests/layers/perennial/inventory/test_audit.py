@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,13 +17,17 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 from pynamodb.connection.base import Connection
 
+from dict_aws import Counted
+from dict_table import DictTable
 from estate import Estate
 from perennial import audit_checkpoint
 from perennial.audit_chain import SHARDS, Chain, Link, Walk, following, holds
 from perennial.audit_checkpoint import Checkpoint, Head
 from perennial.audit_event import Event, happened
+from perennial.clients import meant
 from perennial.errors import AccessDenied, ConcurrentChange, InvalidInput, NotFound, Throttled, Unavailable
 from perennial.inventory import audit as table_part
+from perennial.inventory import writing
 from perennial.inventory.audit import ATTEMPTS, days_of
 from perennial.inventory.items import Item
 from perennial.inventory.store import Inventory
@@ -115,6 +120,137 @@ def test_when_every_chain_is_taken(estate: Estate, monkeypatch: pytest.MonkeyPat
     assert len(pauses) == ATTEMPTS
     assert pauses == sorted(pauses)
     assert max(pauses) == table_part.LONGEST_PAUSE
+
+
+# --- with a change: both or neither ---
+
+
+def _change(content: str = "new") -> Item:
+    return Item("MANAGED#shop", "DECLARED", kind="managed", revision=1, content=content)
+
+
+def _put(inventory: Inventory, item: Item, made: Event, pause: Callable[[float], Any] = lambda seconds: None) -> None:
+    inventory.put(item, Item.pk.does_not_exist(), "shop", made, pause)
+
+
+def test_a_change_and_its_event(estate: Estate) -> None:
+    """Both are there; one that does not hold is neither written nor told."""
+    inventory = estate.deployment.inventory
+    _put(inventory, _change(), event())
+    with pytest.raises(ConcurrentChange, match="shop was changed by another step"):
+        _put(inventory, _change("other"), event(1))
+    assert [item.content for item in Item.query("MANAGED#shop")] == ["new"]
+    assert whole(inventory) == [event().id]
+
+
+def test_a_change_whose_event_may_not_be_kept_is_not_made(estate: Estate) -> None:
+    """A secret would stay for ever."""
+    inventory = estate.deployment.inventory
+    with pytest.raises(InvalidInput, match="leave the secret out"):
+        _put(inventory, _change(), event(after={"password": "correct horse"}))
+    assert list(Item.query("MANAGED#shop")) == []
+
+
+def test_a_change_takes_another_chain_where_one_is_taken(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever appends meanwhile does not hold it up, and it is made once."""
+    inventory, pauses = estate.deployment.inventory, list[float]()
+    for shard in range(SHARDS - 1):
+        table_part._put_together(table_part._items(following((DAY, shard), None, event(100 + shard))))
+    stale = {(DAY, shard): None for shard in range(SHARDS)}
+    monkeypatch.setattr(Inventory, "audit_head", lambda self, chain: stale[chain])
+    shards = iter([3, 7, SHARDS - 1])
+    monkeypatch.setattr(
+        table_part, "secrets", SimpleNamespace(randbelow=lambda most: next(shards) if most == SHARDS else 0)
+    )
+    _put(inventory, _change(), event(), pauses.append)
+    assert len(pauses) == 2
+    monkeypatch.undo()
+    assert len(whole(inventory)) == SHARDS
+
+
+def test_a_change_where_every_chain_is_taken(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempts are bounded, and nothing is changed."""
+    inventory, pauses = estate.deployment.inventory, list[float]()
+    table_part._put_together(table_part._items(following((DAY, 0), None, event(1))))
+    monkeypatch.setattr(Inventory, "audit_head", lambda self, chain: None)
+    monkeypatch.setattr(table_part, "SHARDS", 1)
+    with pytest.raises(ConcurrentChange, match="took no event"):
+        _put(inventory, _change(), event(), pauses.append)
+    assert len(pauses) == ATTEMPTS
+    assert list(Item.query("MANAGED#shop")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "means"),
+    [("AccessDeniedException", AccessDenied), ("ThrottlingException", Throttled), ("InternalServerError", Unavailable)],
+)
+def test_what_a_change_meets(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch, code: str, means: type[Exception]
+) -> None:
+    """Another error than that of a condition goes on as what it means, and is no change by another step."""
+    refused: Any = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    call = BaseClient._make_api_call
+
+    def asked(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        if operation == "TransactWriteItems":
+            raise ClientError(refused, operation)
+        return call(client, operation, request)
+
+    inventory = estate.deployment.inventory
+    monkeypatch.setattr(BaseClient, "_make_api_call", asked)
+    with pytest.raises(means), meant("a change"):
+        _put(inventory, _change(), event())
+
+
+def test_fifty_changes_of_one_item(estate: Estate) -> None:
+    """Of 50 that change the same revision at once one succeeds, with its event, and 49 are told to read again."""
+    inventory, begin = estate.deployment.inventory, threading.Barrier(50)
+
+    def change(number: int) -> bool:
+        begin.wait()
+        try:
+            _put(inventory, _change(str(number)), event(number))
+        except ConcurrentChange:
+            return False
+        return True
+
+    inventory.audit_head((DAY, 0))
+    with one_call_at_a_time(), ThreadPoolExecutor(50) as pool:
+        done = list(pool.map(change, range(50)))
+    winner = done.index(True)
+    assert done.count(True) == 1
+    assert [item.content for item in Item.query("MANAGED#shop")] == [str(winner)]
+    assert whole(inventory) == [event(winner).id]
+
+
+def test_who_writes_an_item_of_a_transaction_waits(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB refuses a plain write of an item that is part of another writer's transaction: it is written again, and
+    where that goes on it is a change by someone else, which passes."""
+    refused: Any = {"Error": {"Code": "TransactionConflictException", "Message": "ongoing"}, "ResponseMetadata": {}}
+    call, left, sent = BaseClient._make_api_call, [3], Counter[str]()
+
+    def asked(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        sent[operation] += 1
+        if operation in ("PutItem", "UpdateItem") and left[0]:
+            left[0] -= 1
+            raise ClientError(refused, operation)
+        return call(client, operation, request)
+
+    inventory = estate.deployment.inventory
+    monkeypatch.setattr(writing, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(BaseClient, "_make_api_call", asked)
+    inventory.put(_change(), Item.pk.does_not_exist(), "shop")
+    left[0] = 3
+    assert writing.update(("MANAGED#shop", "DECLARED"), [Item.revision.add(1)], Item.revision == 1) is not None
+    assert sent == {"PutItem": 4, "UpdateItem": 4}
+    for write in (
+        lambda: inventory.put(_change(), Item.pk.exists(), "shop"),
+        lambda: writing.update(("MANAGED#shop", "DECLARED"), [Item.revision.add(1)]),
+    ):
+        left[0] = writing.PATIENCE
+        with pytest.raises(ConcurrentChange), meant("a change"):
+            write()
+        assert left[0] == 0
 
 
 # --- many at once ---
@@ -396,3 +532,51 @@ def test_a_new_event_has_an_id_of_its_own() -> None:
         "subject": "shop",
     }
     assert happened(NOON, **facts).id != happened(NOON, **facts).id
+
+
+# --- the table in dictionaries ---
+
+
+def _answers(inventory: Inventory) -> list[Any]:
+    """What the trail answers after some changes, one of which does not hold."""
+    for number in range(6):
+        _put(inventory, Item(f"MANAGED#{number}", "DECLARED", kind="managed", revision=1), event(number))
+    with suppress(ConcurrentChange):
+        _put(inventory, Item("MANAGED#3", "DECLARED", kind="managed", revision=1), event(6))
+    append(inventory, event(2))
+    heads = inventory.audit_heads(DAY)
+    between = NOON + timedelta(seconds=1), NOON + timedelta(seconds=4)
+    questions = (
+        inventory.audit_of("managed", "shop", *between),
+        inventory.audit_by(ARN, *between),
+        inventory.audit_between(*between),
+        *(inventory.audit_chain(chain, count) for chain in sorted(heads) for count in (1, 2, 9)),
+    )
+    return [[(link.reference, link.hash) for link in each] for each in questions]
+
+
+def test_the_dictionaries_answer_as_moto_does(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table that many tests run on has the same transactions and ranges of keys."""
+    monkeypatch.setattr(table_part, "secrets", Counted("chain"))
+    on_moto = _answers(estate.deployment.inventory)
+    monkeypatch.setattr(table_part, "secrets", Counted("chain"))
+    with DictTable().in_place():
+        assert _answers(estate.deployment.inventory) == on_moto
+    assert [len(each) for each in on_moto[:3]] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param([{"Delete": {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}}}], id="another kind of write"),
+        pytest.param([{"Put": {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}}}}] * 2, id="an item twice"),
+        pytest.param([{"Put": {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "New": 1}}], id="an unknown member"),
+        pytest.param([], id="nothing"),
+    ],
+)
+def test_the_dictionaries_are_strict(wrong: list[Any]) -> None:
+    """A transaction that DynamoDB would refuse, or that is not known, is an error of the test."""
+    table = DictTable()
+    with pytest.raises(AssertionError):
+        table._TransactWriteItems({"TransactItems": wrong})
+    assert table.copy() == {}

@@ -125,12 +125,14 @@ def ack(name: str, by: str, table_name: str | None, profile: str | None, region:
 
     It is not repeated any more. When it becomes worse, it is told again, to more people.
     """
+    from datetime import UTC, datetime
+
     from perennial import acknowledgement
     from perennial.cli.deployed import deployment
     from perennial.cli.plain import plain
 
     found = deployment(table_name, profile, region)
-    who = by or str(found.clients("sts").get_caller_identity()["Arn"])
-    told = acknowledgement.acknowledge(found.inventory, name, who).told
+    arn, now = str(found.clients("sts").get_caller_identity()["Arn"]), datetime.now(UTC)
+    told = acknowledgement.acknowledge(found.inventory, name, by or arn, now, principal=arn, source="cli").told
     assert told is not None
     click.echo(plain(f"{name}: level {told.level} is acknowledged by {told.acknowledged_by}"), err=True)

@@ -79,6 +79,7 @@ def apply(
             prune=prune,
             asked_by=asked_by,
             now=now,
+            source="cli",
             places=reading.places,
             watch=watch,
         )

@@ -87,7 +87,7 @@ def renew(name: str, force: bool, wait: bool, table_name: str | None, profile: s
 
     found = deployment(table_name, profile, region)
     by = str(found.clients("sts").get_caller_identity()["Arn"])
-    record = forcing.force(found, name, by, datetime.now(UTC), urgent=force)
+    record = forcing.force(found, name, by, datetime.now(UTC), urgent=force, source="cli")
     if not wait:
         click.echo(f"Asked to renew {name}. What it does next: perennial why {name}", err=True)
         return 0
@@ -125,7 +125,7 @@ def revoke(
         click.confirm(f"Revoke {which} of {name} for good?", abort=True, err=True)
     found = deployment(table_name, profile, region, with_key=True)
     by = str(found.clients("sts").get_caller_identity()["Arn"])
-    record = revocation.revoke(found, name, reason, by, datetime.now(UTC), version or 0)
+    record = revocation.revoke(found, name, reason, by, datetime.now(UTC), version or 0, source="cli")
     click.echo(f"Version {record.reference} is revoked. What happens next: perennial why {name}", err=True)
 
 

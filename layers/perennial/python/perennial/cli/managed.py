@@ -141,7 +141,8 @@ def request(
         csr=csr.read(MAX_CSR + 1) if csr else b"",
     )
     found = deployment(table_name, profile, region)
-    record = issuance.request(found, managed_name, wanted, datetime.now(UTC))
+    asked_by = str(found.clients("sts").get_caller_identity()["Arn"])
+    record = issuance.request(found, managed_name, wanted, asked_by, datetime.now(UTC), source="cli")
     if wait:
         return _wait(found.inventory, record)
     click.echo(f"Requested version {record.number}. How it goes on: perennial managed show {managed_name}", err=True)

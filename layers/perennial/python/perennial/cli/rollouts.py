@@ -56,7 +56,8 @@ def deploy(
     declared = target_settings.load(_text(targets), managed) if targets else None
     found = deployment(table_name, profile, region)
     asked_by = str(found.clients("sts").get_caller_identity()["Arn"])
-    record = rollout_request.request(found, managed, declared, asked_by, datetime.now(UTC), version or 0)
+    now = datetime.now(UTC)
+    record = rollout_request.request(found, managed, declared, asked_by, now, version or 0, source="cli")
     if wait:
         return _wait(found.inventory, record)
     click.echo(f"Requested rollout {record.reference}. How it goes on: perennial rollouts {managed}", err=True)

@@ -10,7 +10,8 @@
 
 A link and what finds it are written in one transaction, each where nothing is yet. Of two writers of one number one
 alone succeeds, and the other one takes another chain; an event whose reply was lost is found by its id when it is
-appended again. Nothing here changes or deletes an item.
+appended again. The item of a change is put in the same transaction as the event of it, so that neither is there without
+the other. Nothing here changes or deletes an item of the trail.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from itertools import chain as chained
 from itertools import islice
 from typing import Any
 
-from pynamodb.exceptions import TransactWriteError
+from pynamodb.exceptions import PutError, TransactWriteError
 from pynamodb.transactions import TransactWrite
 
 from perennial import audit_checkpoint, audit_event
@@ -38,6 +39,7 @@ from perennial.clients import meant
 from perennial.errors import ConcurrentChange, InvalidInput, NotFound
 from perennial.inventory import conversion
 from perennial.inventory.items import Item
+from perennial.inventory.writing import condition_failed, unless_in_transaction
 
 ATTEMPTS = 25
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1.0  # seconds; each pause is a random part of it
@@ -52,6 +54,45 @@ _MAX_LINK = 2 * audit_event.MAX_EVENT
 
 class Trail:
     """The part of the inventory that the audit uses."""
+
+    def put(
+        self,
+        item: Item,
+        unchanged: Any,
+        what: str,
+        event: Event | None = None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
+        """Put an item where a condition holds, and append the event of that change in the same transaction.
+
+        Raises: ConcurrentChange where the condition does not hold, or every chain was taken; pynamodb's errors.
+        """
+        try:
+            if event:
+                self._put_with(item, unchanged, event, pause)
+            else:
+                unless_in_transaction(lambda: item.save(condition=unchanged))
+        except PutError as error:
+            if not condition_failed(error):
+                raise
+            raise ConcurrentChange(f"{what} was changed by another step; it is read again") from error
+        except TransactWriteError as error:
+            if _changed(error):
+                raise ConcurrentChange(f"{what} was changed by another step; it is read again") from error
+            raise
+
+    def _put_with(self, item: Item, unchanged: Any, event: Event, pause: Callable[[float], object]) -> None:
+        audit_event.admit(event)
+        for attempt in range(ATTEMPTS):
+            try:
+                _put_together(_items(self._next_link(event, secrets.randbelow(SHARDS))), (item, unchanged))
+            except TransactWriteError as error:
+                if _changed(error) or not _passes(error):
+                    raise
+            else:
+                return
+            pause(_share(min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)))
+        raise ConcurrentChange(f"the audit trail took no event in {ATTEMPTS} attempts; do the same again")
 
     def append_audit(self, event: Event, pause: Callable[[float], object] = time.sleep) -> Link:
         """Append an event to one of its day's chains. The same event again is the link that it has.
@@ -68,9 +109,12 @@ class Trail:
                 pause(_share(min(LONGEST_PAUSE, FIRST_PAUSE * 2**attempt)))
         raise ConcurrentChange(f"the audit trail took no event in {ATTEMPTS} attempts; append the same event again")
 
-    def _appended(self, event: Event, shard: int) -> Link | None:
+    def _next_link(self, event: Event, shard: int) -> Link:
         chain = (reading.written(event.at)[:10], shard)
-        link = following(chain, self.audit_head(chain), event)
+        return following(chain, self.audit_head(chain), event)
+
+    def _appended(self, event: Event, shard: int) -> Link | None:
+        link = self._next_link(event, shard)
         try:
             _put_together(_items(link))
         except TransactWriteError as error:
@@ -82,8 +126,7 @@ class Trail:
 
         Raises: the error, for any other reason.
         """
-        codes = _codes(error)
-        if not codes or not codes <= _TAKEN | _SLOW:
+        if not _passes(error):
             raise error
         for item in Item.query(_of(event.subject_kind, event.subject), Item.sk == _moment(event), consistent_read=True):
             return self.audit_link(item.content)
@@ -269,13 +312,15 @@ def _parsed(named: str) -> tuple[Chain, int]:
     return (match["day"], int(match["shard"])), int(match["number"])
 
 
-def _put_together(items: Sequence[Item]) -> None:
-    """Write all of them where nothing is yet, or none.
+def _put_together(items: Sequence[Item], change: tuple[Item, Any] | None = None) -> None:
+    """Write all of them where nothing is yet, and an item under a condition of its own, or none.
 
     Raises: TransactWriteError.
     """
     connection = Item._get_connection().connection  # with the credentials and region of the inventory
     with TransactWrite(connection=connection) as transaction:
+        if change:  # the first one, as `_changed` has it
+            transaction.save(change[0], condition=change[1])
         for item in items:
             transaction.save(item, condition=Item.pk.does_not_exist())
 
@@ -285,6 +330,18 @@ def _codes(error: TransactWriteError) -> set[str]:
     reasons = {each.code for each in error.cancellation_reasons if each}
     response = getattr(error.cause, "response", None) or {}  # where no answer came there is none
     return reasons or {str(response.get("Error", {}).get("Code", ""))} - {""}
+
+
+def _passes(error: TransactWriteError) -> bool:
+    """Whether a transaction was refused for what passes: a chain that was taken, or a table that is slow."""
+    codes = _codes(error)
+    return bool(codes) and codes <= _TAKEN | _SLOW
+
+
+def _changed(error: TransactWriteError) -> bool:
+    """Whether the item of a change, the first of its transaction, was not as it was read."""
+    first = next(iter(error.cancellation_reasons), None)
+    return first is not None and first.code == "ConditionalCheckFailed"
 
 
 def _share(longest: float) -> float:

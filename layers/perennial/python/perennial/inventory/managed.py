@@ -12,10 +12,9 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
+from perennial.audit_event import Event
 from perennial.certificate_request import CertificateRequest
-from perennial.errors import ConcurrentChange, NotFound
+from perennial.errors import NotFound
 from perennial.inventory import conversion
 from perennial.inventory.items import Item, time_of
 from perennial.inventory.records import (
@@ -28,7 +27,7 @@ from perennial.inventory.records import (
     Told,
 )
 from perennial.inventory.versions import MANY, Versions, managed_key
-from perennial.inventory.writing import condition_failed, update
+from perennial.inventory.writing import update
 from perennial.managed_certificate import Contacts, ManagedCertificate
 from perennial.targets.interface import TargetSettings
 
@@ -39,8 +38,9 @@ _APART = ("declared", "state", "reason", "message", "due_at", "revision", "fence
 class Managed(Versions):
     """The part of the inventory that the lifecycle uses."""
 
-    def save_managed(self, record: ManagedRecord) -> ManagedRecord:
-        """Write a managed certificate as it is now, due at `due_at`. Returns it with its new revision.
+    def save_managed(self, record: ManagedRecord, event: Event | None = None) -> ManagedRecord:
+        """Write a managed certificate as it is now, due at `due_at`, with the audit event of that in the same
+        transaction. Returns it with its new revision.
 
         Raises: ConcurrentChange when it was written since it was read.
         """
@@ -48,12 +48,7 @@ class Managed(Versions):
         unchanged = Item.revision == record.revision if record.revision else Item.pk.does_not_exist()
         if not record.revision:
             self.remember("managed", record.name)
-        try:
-            item_of(saved).save(condition=unchanged)
-        except PutError as error:
-            if not condition_failed(error):
-                raise
-            raise ConcurrentChange(f"{record.name} was changed by another step; it is read again") from error
+        self.put(item_of(saved), unchanged, record.name, event)
         return saved
 
     def managed_certificate(self, name: str) -> ManagedRecord:
@@ -155,6 +150,7 @@ def record_of(item: Item) -> ManagedRecord:
         attempts=kept["attempts"],
         urgent=kept["urgent"],
         retiring=tuple((number, datetime.fromisoformat(at)) for number, at in kept["retiring"]),
+        removing=tuple(kept.get("removing", ())),  # what an earlier release wrote has none
         told=_told(kept["told"]),
         **times,
         **texts,

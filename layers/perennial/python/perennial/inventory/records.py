@@ -372,6 +372,7 @@ class ManagedRecord:
     urgent: bool = False  # and waits for no window, and for no pause after a failure
     suspect: str = ""  # a place that no longer shows what serves
     retiring: tuple[tuple[int, datetime], ...] = ()
+    removing: tuple[int, ...] = ()  # of these, those whose removal has begun and is in the audit trail
     told: Told | None = None
     removed_at: datetime | None = None
 

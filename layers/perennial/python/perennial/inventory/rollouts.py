@@ -7,19 +7,17 @@ rollout over a hundred targets does not write a hundred targets at each step.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pynamodb.exceptions import PutError
-
-from perennial.errors import ConcurrentChange, NotFound
+from perennial.audit_event import Event
+from perennial.errors import NotFound
 from perennial.inventory import conversion
 from perennial.inventory.items import Item, stamp, time_of
 from perennial.inventory.records import DueKind, RolloutRecord, RolloutState, TargetRecord, TargetState
 from perennial.inventory.versions import MANY, Versions, managed_key, parsed
-from perennial.inventory.writing import condition_failed
 from perennial.targets.interface import Found, TargetSettings
 
 if TYPE_CHECKING:
@@ -33,28 +31,39 @@ OWN = "target/"  # before the index of a target that shares with none, behind it
 class Rollouts(Versions):
     """The part of the inventory that deploying uses."""
 
-    def request_rollout(self, head: RolloutRecord, targets: Sequence[TargetSettings], now: datetime) -> RolloutRecord:
-        """Keep a rollout and its targets, due at once.
+    def request_rollout(
+        self,
+        head: RolloutRecord,
+        targets: Sequence[TargetSettings],
+        now: datetime,
+        event: Callable[[RolloutRecord], Event] | None = None,
+    ) -> RolloutRecord:
+        """Keep a rollout and its targets, due at once. `event` makes the audit event of it.
 
-        The head is written first, so that of two requests at once one alone writes targets; it is due at once only when
-        they are all there. One that died in between is due `UNFINISHED` later, and ends for want of its targets.
+        The head is written first, in one transaction with the event, so that of two requests at once one alone writes
+        targets; it is due at once only when they are all there. One that died in between is due `UNFINISHED` later, and
+        ends for want of its targets.
         Raises: ConcurrentChange when another one took the number meanwhile.
         """
         latest = next(iter(self.rollouts(head.managed, limit=1)), None)
         numbered = replace(head, number=latest.number + 1 if latest else 1, count=len(targets))
-        begun = self.save_rollout(numbered, now + UNFINISHED)
+        begun = self.save_rollout(numbered, now + UNFINISHED, event(numbered) if event else None)
         for index, settings in enumerate(targets):
             self.save_target(TargetRecord(managed=head.managed, rollout=begun.number, index=index, settings=settings))
         return self.save_rollout(begun, now)
 
-    def save_rollout(self, record: RolloutRecord, due: datetime | None) -> RolloutRecord:
-        """Write the head as it is now; `due`: when the tick is to look at it. Returns it with its new revision.
+    def save_rollout(self, record: RolloutRecord, due: datetime | None, event: Event | None = None) -> RolloutRecord:
+        """Write the head as it is now, with the audit event of that in the same transaction; `due`: when the tick is to
+        look at it. Returns it with its new revision.
 
         Raises: ConcurrentChange when it was written since it was read.
         """
         saved = replace(record, due_at=due, revision=record.revision + 1)
-        _save(_rollout_item(saved), record.revision, record.reference)
+        self._put_as_read(_rollout_item(saved), record.revision, record.reference, event)
         return saved
+
+    def _put_as_read(self, item: Item, revision: int, what: str, event: Event | None = None) -> None:
+        self.put(item, Item.revision == revision if revision else Item.pk.does_not_exist(), what, event)
 
     def rollout(self, reference: str) -> RolloutRecord:
         """A rollout by its reference.
@@ -82,7 +91,7 @@ class Rollouts(Versions):
 
         Raises: ConcurrentChange when it was written since it was read.
         """
-        _save(_target_item(record, record.revision + 1), record.revision, f"target {record.settings.name}")
+        self._put_as_read(_target_item(record, record.revision + 1), record.revision, f"target {record.settings.name}")
         return replace(record, revision=record.revision + 1)
 
     def target(self, rollout: RolloutRecord, index: int) -> TargetRecord:
@@ -163,16 +172,6 @@ class Rollouts(Versions):
 
 def _numbered(prefix: str, number: int) -> str:
     return f"{prefix}{number:06}"
-
-
-def _save(item: Item, revision: int, what: str) -> None:
-    unchanged = Item.revision == revision if revision else Item.pk.does_not_exist()
-    try:
-        item.save(condition=unchanged)
-    except PutError as error:
-        if not condition_failed(error):
-            raise
-        raise ConcurrentChange(f"{what} was changed by another step; it is read again") from error
 
 
 def _rollout_item(record: RolloutRecord) -> Item:

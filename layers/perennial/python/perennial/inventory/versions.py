@@ -5,21 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from pynamodb.exceptions import PutError
-
+from perennial.audit_event import Event
 from perennial.certificate import ders
 from perennial.certificate_request import CertificateRequest
-from perennial.errors import ConcurrentChange, InvalidInput, NotFound
+from perennial.errors import InvalidInput, NotFound
 from perennial.inventory import conversion
+from perennial.inventory.audit import Trail
 from perennial.inventory.items import Item, stamp, time_of
 from perennial.inventory.observations import Observations
 from perennial.inventory.records import Due, DueKind, VersionRecord, VersionState
-from perennial.inventory.writing import condition_failed, update
+from perennial.inventory.writing import update
 from perennial.solvers.interface import Challenge, Shown
 
 VERSION = "VERSION#"
@@ -27,11 +27,19 @@ CHALLENGE = "CHALLENGE"
 MANY = 100  # versions of one managed certificate that are listed
 
 
-class Versions(Observations):
+class Versions(Observations, Trail):
     """The part of the inventory that issuance uses."""
 
-    def request_version(self, managed: str, request: CertificateRequest, issuer: str, now: datetime) -> VersionRecord:
-        """Keep a request as the next version of a managed certificate, due at once.
+    def request_version(
+        self,
+        managed: str,
+        request: CertificateRequest,
+        issuer: str,
+        now: datetime,
+        event: Callable[[VersionRecord], Event] | None = None,
+    ) -> VersionRecord:
+        """Keep a request as the next version of a managed certificate, due at once. `event` makes the audit event of
+        it, which is kept in the same transaction.
 
         Raises: ConcurrentChange when another one took the number meanwhile.
         """
@@ -46,21 +54,17 @@ class Versions(Observations):
             requested_at=now,
         )
         self.remember("managed", managed)
-        return self.save_version(record, now)
+        return self.save_version(record, now, event(record) if event else None)
 
-    def save_version(self, record: VersionRecord, due: datetime | None) -> VersionRecord:
-        """Write a version as it is now; `due`: when the tick is to look at it. Returns it with its new revision.
+    def save_version(self, record: VersionRecord, due: datetime | None, event: Event | None = None) -> VersionRecord:
+        """Write a version as it is now, with the audit event of that in the same transaction; `due`: when the tick is
+        to look at it. Returns it with its new revision.
 
         Raises: ConcurrentChange when it was written since it was read.
         """
         item = _item(replace(record, due_at=due), record.revision + 1)
         unchanged = Item.revision == record.revision if record.revision else Item.pk.does_not_exist()
-        try:
-            item.save(condition=unchanged)
-        except PutError as error:
-            if not condition_failed(error):
-                raise
-            raise ConcurrentChange(f"{record.reference} was changed by another step; it is read again") from error
+        self.put(item, unchanged, record.reference, event)
         return replace(record, revision=record.revision + 1, due_at=due)
 
     def version(self, reference: str) -> VersionRecord:
