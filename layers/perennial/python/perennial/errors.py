@@ -127,7 +127,7 @@ class NotProven(PerennialError):
 
 
 class NotAllowed(PerennialError):
-    """Who asks may not do this (`roles.judge`); the message says which role would. The refusal is in the audit trail."""
+    """Who asks may not do this (`roles.judge`): the message says which role would. The refusal is audited."""
 
     reason = "not-allowed"
 
