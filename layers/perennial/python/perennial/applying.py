@@ -24,11 +24,16 @@ if TYPE_CHECKING:
     from perennial.certificate import Certificate
     from perennial.deployment import Deployment
 
-__all__ = ["Change", "ChangeKind", "apply", "changes", "planned"]
+__all__ = ["Change", "ChangeKind", "apply", "changes", "planned", "retire"]
 
 TRIES = 5  # of a write that meets a step of the lifecycle
 MAX_VERSIONS = 10_000  # of one managed certificate that are retired
 WRITTEN = (ChangeKind.ADDED, ChangeKind.CHANGED)
+Guard = Callable[["ManagedRecord | None"], None]  # raises where what is kept now may not be replaced
+
+
+def _anything(record: ManagedRecord | None) -> None:
+    """The guard that lets everything through."""
 
 
 @meant("judging declarations")
@@ -72,30 +77,57 @@ def apply(
     now: datetime,
     places: Places | None = None,
     watch: Callable[[Change], None] = lambda change: None,
+    guard: Guard = _anything,
+    at: datetime | None = None,
 ) -> tuple[Change, ...]:
     """Keep what is declared, each due at once. With `prune`, what is no longer declared is retired after its grace
-    period; without, it stays as it is. `watch` is called with each change that is done.
+    period; without, it stays as it is. `watch` is called with each change that is done, `guard` with the record that
+    is about to be replaced by what is declared, as it is at the write. `at`: as of when it is declared.
 
     Raises: InvalidInput with every problem, and nothing is written then; ConcurrentChange where something else changes
-    a managed certificate again and again.
+    a managed certificate again and again; what the guard raises.
     """
     found = planned(deployment, declared, now, places, prune=prune)
     for each in found:
         if each.kind in WRITTEN and each.declared:
-            _declare(deployment, each.declared, each.record, asked_by, now)
+            _declare(deployment, each.declared, each.record, asked_by, at or now, guard)
         elif each.kind is ChangeKind.REMOVED and prune:
             _remove(deployment, each.record, asked_by, now)
         watch(each)
     return found
 
 
+@meant("retiring a managed certificate")
+def retire(
+    deployment: Deployment,
+    name: str,
+    *,
+    asked_by: str,
+    now: datetime,
+    guard: Guard = _anything,
+    at: datetime | None = None,
+) -> None:
+    """Let one managed certificate be no longer declared: it is retired after its grace period. One that is already so
+    stays as it is. `at`: as of when it is removed, now if not said.
+
+    Raises: NotFound; ConcurrentChange; what the guard raises.
+    """
+    _remove(deployment, deployment.inventory.managed_certificate(name), asked_by, at or now, guard)
+
+
 # --- added and changed ---
 
 
 def _declare(
-    deployment: Deployment, declared: ManagedCertificate, record: ManagedRecord | None, asked_by: str, now: datetime
+    deployment: Deployment,
+    declared: ManagedCertificate,
+    record: ManagedRecord | None,
+    asked_by: str,
+    now: datetime,
+    guard: Guard,
 ) -> None:
     def made(known: ManagedRecord | None) -> ManagedRecord | None:
+        guard(known)
         if known and known.removed_at is None and known.declared == declared:
             return None
         adopted = _adopted(deployment, declared, known, now)
@@ -197,8 +229,11 @@ def _serving(declared: ManagedCertificate, certificate: Certificate, now: dateti
 # --- removed ---
 
 
-def _remove(deployment: Deployment, record: ManagedRecord | None, asked_by: str, now: datetime) -> None:
+def _remove(
+    deployment: Deployment, record: ManagedRecord | None, asked_by: str, now: datetime, guard: Guard = _anything
+) -> None:
     def made(known: ManagedRecord | None) -> ManagedRecord | None:
+        guard(known)
         if known is None or known.removed_at:
             return None
         return replace(

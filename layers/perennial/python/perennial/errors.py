@@ -126,9 +126,28 @@ class NotProven(PerennialError):
     reason = "not-proven"
 
 
+class NotAllowed(PerennialError):
+    """Who asks may not do this (`roles.judge`); the message says which role would. The refusal is in the audit trail."""
+
+    reason = "not-allowed"
+
+
+class PreconditionFailed(PerennialError):
+    """What the caller read has changed since (RFC 9110 13.1.1); read it again and decide again."""
+
+    reason = "precondition-failed"
+
+
+class PreconditionRequired(PerennialError):
+    """A change must say which state it is made of (RFC 6585 3)."""
+
+    reason = "precondition-required"
+
+
 RETRYABLE: tuple[type[PerennialError], ...] = (Throttled, Unavailable, ConcurrentChange)
 POSTPONED: tuple[type[PerennialError], ...] = (RateLimited,)
 OF_ROLLOUTS: tuple[type[PerennialError], ...] = (NotFit, ChangedMeanwhile, NotProven)  # no other workflow ends so
+OF_THE_API: tuple[type[PerennialError], ...] = (NotAllowed, PreconditionFailed, PreconditionRequired)
 FINAL: tuple[type[PerennialError], ...] = (
     AccessDenied,
     RegionDisabled,
@@ -141,4 +160,5 @@ FINAL: tuple[type[PerennialError], ...] = (
     InvalidReply,
     WrongCertificate,
     *OF_ROLLOUTS,
+    *OF_THE_API,
 )

@@ -17,21 +17,23 @@ TRIES = 5
 
 
 @meant("asking for a renewal")
-def force(deployment: Deployment, name: str, by: str, now: datetime, *, urgent: bool) -> ManagedRecord:
+def force(
+    deployment: Deployment, name: str, by: str, now: datetime, *, urgent: bool, at: datetime | None = None
+) -> ManagedRecord:
     """Renew, whatever the time says. `urgent`: no window is waited for, and no pause after a failure: a version or a
-    rollout that waits goes on at once.
+    rollout that waits goes on at once. `at`: as of when it is asked, now if not said.
 
     Raises: NotFound; InvalidInput where it is being removed; ConcurrentChange when others change it all the time.
     """
     for _ in range(TRIES - 1):
         try:
-            return _forced(deployment, name, by, now, urgent)
+            return _forced(deployment, name, by, now, urgent, at or now)
         except ConcurrentChange:
             continue
-    return _forced(deployment, name, by, now, urgent)
+    return _forced(deployment, name, by, now, urgent, at or now)
 
 
-def _forced(deployment: Deployment, name: str, by: str, now: datetime, urgent: bool) -> ManagedRecord:
+def _forced(deployment: Deployment, name: str, by: str, now: datetime, urgent: bool, at: datetime) -> ManagedRecord:
     inventory = deployment.inventory
     record = inventory.managed_certificate(name)
     if record.removed_at:
@@ -39,7 +41,7 @@ def _forced(deployment: Deployment, name: str, by: str, now: datetime, urgent: b
     if urgent:
         _go_on(deployment, name, now)
         record = replace(record, urgent=True, planned_at=None, planned_for="")
-    return inventory.save_managed(replace(record, forced_at=now, forced_by=by, due_at=now))
+    return inventory.save_managed(replace(record, forced_at=at, forced_by=by, due_at=now))
 
 
 def _go_on(deployment: Deployment, name: str, now: datetime) -> None:

@@ -37,7 +37,7 @@ def revoke(deployment: Deployment, name: str, reason: str, by: str, now: datetim
     from perennial.issuance import issuer_of
     from perennial.issuers import issuer
 
-    record = _version(deployment, name, version)
+    record = version_of(deployment, name, version)
     asked: Any = issuer(issuer_of(deployment, record), deployment)
     if not hasattr(asked, "revoke"):
         raise ServiceRefused(f"{record.issuer} cannot revoke; do it at the CA")
@@ -52,7 +52,11 @@ def _code(reason: str) -> int:
     return REASONS[reason]
 
 
-def _version(deployment: Deployment, name: str, number: int) -> VersionRecord:
+def version_of(deployment: Deployment, name: str, number: int) -> VersionRecord:
+    """The version that `revoke` would revoke.
+
+    Raises: NotFound, InvalidInput.
+    """
     inventory = deployment.inventory
     managed = inventory.find_managed(name)
     number = number or (managed.serving.number if managed and managed.serving else 0)

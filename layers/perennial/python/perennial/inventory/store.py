@@ -14,6 +14,7 @@ from perennial.inventory.items import Item, stamp
 from perennial.inventory.managed import Managed
 from perennial.inventory.questions import Questions
 from perennial.inventory.records import RunRecord, ScopeRecord
+from perennial.inventory.requests import Requests
 from perennial.inventory.rollouts import Rollouts
 from perennial.inventory.verdicts import Verdicts
 from perennial.inventory.writing import update
@@ -21,7 +22,7 @@ from perennial.inventory.writing import update
 KEPT = timedelta(days=365)  # a run
 
 
-class Inventory(Verdicts, Rollouts, Managed, Budgets, Callbacks, Trail, Questions):
+class Inventory(Verdicts, Rollouts, Managed, Budgets, Callbacks, Requests, Trail, Questions):
     """The table's only door. Clients come from the standard AWS environment unless credentials are given (botocore's
     frozen credentials, for a profile). One process works with one table at a time."""
 
