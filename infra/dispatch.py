@@ -25,6 +25,7 @@ class Dispatch(Construct):
         issuance: sfn.StateMachine,
         rollout: sfn.StateMachine,
         renewal: sfn.StateMachine,
+        approval: sfn.StateMachine,
         bus: aws_events.IEventBus,
         dead_letters: aws_sqs.IQueue,
     ) -> None:
@@ -42,6 +43,7 @@ class Dispatch(Construct):
                 "PERENNIAL_ISSUANCE_ARN": issuance.state_machine_arn,
                 "PERENNIAL_ROLLOUT_ARN": rollout.state_machine_arn,
                 "PERENNIAL_RENEWAL_ARN": renewal.state_machine_arn,
+                "PERENNIAL_APPROVAL_ARN": approval.state_machine_arn,
             },
             dead_letters=dead_letters,
             retries=0,  # the next tick does what a failed one would have done

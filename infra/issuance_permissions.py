@@ -57,6 +57,11 @@ class IssuancePermissions:
         self._keep(function)
         self._issue(function, (*acm_pca.OF_STORING, *acm.OF_STORING))
 
+    def revoke(self, function: Function) -> None:
+        """Revoke at issuers, as what is not what was requested is revoked when it is stored; export no key."""
+        of_storing = (*acm_pca.OF_STORING, *acm.OF_STORING)
+        self._issue(function, [each for each in of_storing if each != "acm:ExportCertificate"])
+
     def clean(self, function: Function) -> None:
         """Remove challenges."""
         self._show(function)

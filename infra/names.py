@@ -17,5 +17,6 @@ ASSESSMENT = "PerennialAssessment"
 ISSUANCE = "PerennialIssuance"
 ROLLOUT = "PerennialRollout"
 RENEWAL = "PerennialRenewal"
+APPROVAL = "PerennialApproval"
 BUS = "perennial"
 PARAMETERS = "/perennial"  # in Parameter Store

@@ -14,6 +14,7 @@ from infra.acknowledge import acknowledge_wildcards
 from infra.alarms import Alarms
 from infra.alert_destinations import AlertDestinations
 from infra.api import Api
+from infra.approval import Approval, ApprovalFunctions, machine_arn
 from infra.assessment import Assessment
 from infra.audit_reports import let_acm_pca_report
 from infra.audit_trail import AuditTrail, never_rewrite
@@ -97,7 +98,7 @@ class PerennialHub(cdk.Stack):
         on = self._runtime(options)
         steps = self._workflow_functions(on)
         issuing, deploying = self._issuance_functions(on), self._rollout_functions(on)
-        renewing = self._renewal_functions(on)
+        renewing, deciding = self._renewal_functions(on), self._approval_functions(on)
         self._audit = AuditTrail(
             self,
             "Audit",
@@ -106,11 +107,13 @@ class PerennialHub(cdk.Stack):
             retention=Duration.days(settings.audit.retention_days),
             dead_letters=self._dead_letters,
         )
+        self._approve(deciding)
         self._work(on, steps, issuing, deploying, renewing, Duration.hours(options.discovery_hours))
         self._grant_workflow_functions(steps)
         self._grant_issuance(issuing)
         self._grant_rollout(deploying)
         self._grant_renewal(renewing)
+        self._grant_approval(deciding)
         self._answer_http01(on)
         self._grant_dispatch()
         self._serve_api(on)
@@ -165,6 +168,7 @@ class PerennialHub(cdk.Stack):
             issuance=self.issuance,
             rollout=self.rollout,
             renewal=self.renewal,
+            approval=self.approval,
             bus=self._bus,
             dead_letters=self._dead_letters,
         )
@@ -176,6 +180,7 @@ class PerennialHub(cdk.Stack):
             "Issuance": self.issuance,
             "Rollout": self.rollout,
             "Renewal": self.renewal,
+            "Approval": self.approval,
         }
         Alarms(
             self,
@@ -289,6 +294,24 @@ class PerennialHub(cdk.Stack):
             retire=function("Retire", "retire", "Remove what was made for a version", role_name=RETIRE_ROLE),
         )
 
+    def _approval_functions(self, on: Runtime) -> ApprovalFunctions:
+        tell = {"PERENNIAL_TOPIC_ARN": self._topic.topic_arn, "PERENNIAL_BUS_NAME": self._bus.event_bus_name}
+
+        def function(name: str, handler: str, description: str, **more: Any) -> Function:
+            minutes = Duration.minutes(2)
+            return Function(
+                self, name, runtime=on, handler=f"approval/{handler}", description=description, timeout=minutes, **more
+            )
+
+        return ApprovalFunctions(
+            ask=function("AskApprovers", "ask", "Tell who may decide on a change request", environment=tell),
+            apply=function("ApplyRequest", "apply", "Apply a change request that is approved"),
+            expire=function("ExpireRequest", "expire", "End a change request that nobody decided"),
+        )
+
+    def _approve(self, functions: ApprovalFunctions) -> None:
+        self.approval = Approval(self, "Approval", functions=functions, key=self._key).workflow.machine
+
     def _take_reports(self, on: Runtime, of: RolloutFunctions) -> None:
         """The API where receivers of webhooks report, and its address for those that send the events."""
         callback = Callback(self, "Callback", runtime=on, table=self._inventory.table)
@@ -395,6 +418,19 @@ class PerennialHub(cdk.Stack):
         table = self._inventory.table
         RetirementPermissions(stack=self, settings=self._settings, table=table).retire(of.retire)
 
+    def _grant_approval(self, of: ApprovalFunctions) -> None:
+        for each in of.all():
+            self._may_use_table(each)
+            self._may_read_settings(each)
+        self._may_tell(of.ask)
+        self._may_wake(of.ask)
+        IssuancePermissions(stack=self, settings=self._settings, bucket=self._bucket).revoke(of.apply)
+
+    def _may_wake(self, function: Function) -> None:
+        """Wake a workflow that waits for a decision: whoever decides on requests may. The machine is named, as its own
+        function may wake it too, and would need it before it is there."""
+        function.may(["states:SendTaskSuccess"], [machine_arn(self)])
+
     def _answer_http01(self, on: Runtime) -> None:
         if self._settings.solvers.listeners:
             answer = Http01(self, "Http01", runtime=on, solvers=self._settings.solvers).answer
@@ -426,7 +462,7 @@ class PerennialHub(cdk.Stack):
         self._may_use_table(self._dispatch.event)
         self._may_read_settings(self._dispatch.event)
         tick.may(["dynamodb:Query"], self._inventory.index_arns)
-        machines = (self.discovery, self.assessment, self.issuance, self.rollout, self.renewal)
+        machines = (self.discovery, self.assessment, self.issuance, self.rollout, self.renewal, self.approval)
         tick.may(["states:StartExecution"], [each.state_machine_arn for each in machines])
         tick.may(["states:ListExecutions"], [self.assessment.state_machine_arn])
 
@@ -452,6 +488,7 @@ class PerennialHub(cdk.Stack):
             "IssuanceArn": self.issuance.state_machine_arn,
             "RolloutArn": self.rollout.state_machine_arn,
             "RenewalArn": self.renewal.state_machine_arn,
+            "ApprovalArn": self.approval.state_machine_arn,
         }
         for name, value in names.items():
             parameter = f"{PARAMETERS}/{name.removesuffix('Name').removesuffix('Arn').lower()}"

@@ -45,6 +45,11 @@ def call(
         retry_on_service_exceptions=False,
         **result,
     )
+    return retried(state)
+
+
+def retried(state: tasks.LambdaInvoke) -> tasks.LambdaInvoke:
+    """The state, which calls its function again later when the error says that this helps."""
     state.add_retry(
         errors=RETRIED,
         interval=Duration.seconds(2),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.infra import conftest, test_permissions, test_renewal, test_rollout
+from tests.infra import conftest, test_approval, test_permissions, test_renewal, test_rollout
 from tests.infra.conftest import BUS, HUB, MEMBER_REGION, Synthesised, as_list
 
 from perennial import key_store, kms_keys
@@ -310,6 +310,7 @@ def test_every_function_is_pinned(hub: Synthesised) -> None:
     roles = {each["Properties"]["Role"]["Fn::GetAtt"][0] for each in hub.of("AWS::Lambda::Function").values()}
     named = {name.partition("Role")[0].removeprefix("Dispatch") for name in roles}
     own = {*FUNCTIONS, *test_permissions.OWN, *test_rollout.FUNCTIONS, *test_renewal.FUNCTIONS}
+    own |= set(test_approval.FUNCTIONS)
     assert named == {*own, "Scan", "CallbackReport", "AuditCheckpoint"}
 
 

@@ -76,6 +76,7 @@ class Api:
     groups: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
     principals: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
     people: Mapping[str, str] = field(default_factory=dict)  # principal -> e-mail address in lower case
+    page: str = ""  # where people sign in to decide on requests; "" for none
 
 
 def user_pool(issuer: str, client: str) -> Oidc:
@@ -102,6 +103,7 @@ def api(table: Table) -> Api:
             groups=_granted(table, "groups", _group, MAX_GROUPS),
             principals=_granted(table, "principals", principal_name, MAX_PRINCIPALS),
             people=_people(table),
+            page=table.take("page", "", lambda value: "" if value == "" else _https(value), _URL) or "",
         )
     )
 

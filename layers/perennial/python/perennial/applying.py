@@ -26,11 +26,16 @@ if TYPE_CHECKING:
     from perennial.certificate import Certificate
     from perennial.deployment import Deployment
 
-__all__ = ["Change", "ChangeKind", "apply", "changes", "planned"]
+__all__ = ["Change", "ChangeKind", "apply", "changes", "planned", "retire"]
 
 TRIES = 5  # of a write that meets a step of the lifecycle
 MAX_VERSIONS = 10_000  # of one managed certificate that are retired
 WRITTEN = (ChangeKind.ADDED, ChangeKind.CHANGED)
+Guard = Callable[["ManagedRecord | None"], None]  # raises where what is kept now may not be replaced
+
+
+def _anything(record: ManagedRecord | None) -> None:
+    """The guard that lets everything through."""
 
 
 @meant("judging declarations")
@@ -85,13 +90,17 @@ def apply(
     request: str = "",
     places: Places | None = None,
     watch: Callable[[Change], None] = lambda change: None,
+    guard: Guard = _anything,
+    at: datetime | None = None,
 ) -> tuple[Change, ...]:
     """Keep what is declared, each due at once. With `prune`, what is no longer declared is retired after its grace
-    period; without, it stays as it is. `watch` is called with each change that is done. `asked_by` is the principal who
-    asks, `source` the way; with `why` and `request` they go into the audit trail, in one transaction with each change.
+    period; without, it stays as it is. `watch` is called with each change that is done, `guard` with the record that
+    is about to be replaced by what is declared, as it is at the write. `at`: as of when it is declared. `asked_by` is
+    the principal who asks, `source` the way; with `why` and `request` they go into the audit trail, in one transaction
+    with each change.
 
     Raises: InvalidInput with every problem, and nothing is written then; ConcurrentChange where something else changes
-    a managed certificate again and again.
+    a managed certificate again and again; what the guard raises.
     """
     actor = Actor(principal=asked_by, source=source, why=why, request=request)
     found, problems = _judged(deployment, declared, now, prune)
@@ -99,11 +108,33 @@ def apply(
     raise_all(map((places or Places()).told, problems))
     for each in found:
         if each.kind in WRITTEN and each.declared:
-            _declare(deployment, each.declared, each.record, actor, now)
+            _declare(deployment, each.declared, each.record, actor, now, at or now, guard)
         elif each.kind is ChangeKind.REMOVED and prune:
-            _remove(deployment, each.record, actor, now)
+            _remove(deployment, each.record, actor, now, now, _anything)
         watch(each)
     return found
+
+
+@meant("retiring a managed certificate")
+def retire(
+    deployment: Deployment,
+    name: str,
+    *,
+    asked_by: str,
+    now: datetime,
+    source: str,
+    why: str = "",
+    request: str = "",
+    guard: Guard = _anything,
+    at: datetime | None = None,
+) -> None:
+    """Let one managed certificate be no longer declared: it is retired after its grace period. One that is already so
+    stays as it is. `at`: as of when it is removed, now if not said.
+
+    Raises: NotFound; ConcurrentChange; what the guard raises.
+    """
+    actor = Actor(principal=asked_by, source=source, why=why, request=request)
+    _remove(deployment, deployment.inventory.managed_certificate(name), actor, now, at or now, guard)
 
 
 # --- in the audit trail ---
@@ -150,13 +181,20 @@ Made = tuple[ManagedRecord, "Event"]  # what is written, and the event of it
 
 
 def _declare(
-    deployment: Deployment, declared: ManagedCertificate, record: ManagedRecord | None, actor: Actor, now: datetime
+    deployment: Deployment,
+    declared: ManagedCertificate,
+    record: ManagedRecord | None,
+    actor: Actor,
+    now: datetime,
+    at: datetime,
+    guard: Guard,
 ) -> None:
     def made(known: ManagedRecord | None) -> Made | None:
+        guard(known)
         if known and known.removed_at is None and known.declared == declared:
             return None
-        adopted = _adopted(deployment, declared, known, now)
-        wanted = _record(deployment, declared, known, actor.principal, now, adopted)
+        adopted = _adopted(deployment, declared, known, at)
+        wanted = _record(deployment, declared, known, actor.principal, at, adopted)
         return wanted, _declared(actor, known, wanted, now)
 
     _write(deployment, declared.name, record, made)
@@ -255,17 +293,20 @@ def _serving(declared: ManagedCertificate, certificate: Certificate, now: dateti
 # --- removed ---
 
 
-def _remove(deployment: Deployment, record: ManagedRecord | None, actor: Actor, now: datetime) -> None:
+def _remove(
+    deployment: Deployment, record: ManagedRecord | None, actor: Actor, now: datetime, at: datetime, guard: Guard
+) -> None:
     def made(known: ManagedRecord | None) -> Made | None:
+        guard(known)
         if known is None or known.removed_at:
             return None
         wanted = replace(
             known,
-            removed_at=now,
+            removed_at=at,
             declared_by=actor.principal,
-            due_at=now,
+            due_at=at,
             state=ManagedState.REMOVING,
-            retiring=_retiring(deployment, known, now),
+            retiring=_retiring(deployment, known, at),
         )
         return wanted, _removed(actor, known, now)
 

@@ -14,8 +14,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from perennial import approvals
 from perennial.clients import meant
 from perennial.deployment import Deployment
+from perennial.errors import NotFound
 from perennial.inventory.records import Due, DueKind, ManagedState
 from perennial.issuance import SILENCE
 from perennial.manifest import Scope
@@ -157,7 +159,26 @@ def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
     for kind in WORKFLOWS:
         for due in deployment.inventory.due(kind, now, AT_ONCE):
             started += _start_workflow(deployment, due, now)
+    for due in deployment.inventory.due(DueKind.REQUEST, now, AT_ONCE):
+        started += _start_approval(deployment, due, now)
     return {"started": started}
+
+
+def _start_approval(deployment: Deployment, due: Due, now: datetime) -> list[str]:
+    """Start the workflow of a change request, or start it again where it died, or where nothing could wake it. It is
+    looked at again after a while, in case that it dies before its first step."""
+    try:
+        request = deployment.inventory.change_request(due.reference)
+    except NotFound:  # forgotten, and the index is late
+        return []
+    step = approvals.step(request, now)
+    if step.next == "ended":
+        return []
+    name = _named(due.kind, f"{due.reference}#{due.due_at}")
+    machine = deployment.named("PERENNIAL_APPROVAL_ARN")
+    _start(deployment, machine, name, {"request": request.id, "step": step.document()})
+    deployment.inventory.started(due, now + SILENCE)
+    return [name]
 
 
 def _start_renewal(deployment: Deployment, due: Due, now: datetime) -> list[str]:

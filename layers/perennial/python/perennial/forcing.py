@@ -30,10 +30,11 @@ def force(
     source: str,
     why: str = "",
     request: str = "",
+    at: datetime | None = None,
 ) -> ManagedRecord:
     """Renew, whatever the time says. `urgent`: no window is waited for, and no pause after a failure: a version or a
     rollout that waits goes on at once. `by` is the principal who asks, `source` the way; with `why` and `request` they
-    go into the audit trail, in one transaction with the change.
+    go into the audit trail, in one transaction with the change. `at`: as of when it is asked, now if not said.
 
     Raises: NotFound; InvalidInput where it is being removed; ConcurrentChange when others change it all the time.
     """
@@ -41,13 +42,15 @@ def force(
     with refusals(deployment.inventory, actor, ACTION, name, now):
         for _ in range(TRIES - 1):
             try:
-                return _forced(deployment, name, actor, now, urgent)
+                return _forced(deployment, name, actor, now, urgent, at or now)
             except ConcurrentChange:
                 continue
-        return _forced(deployment, name, actor, now, urgent)
+        return _forced(deployment, name, actor, now, urgent, at or now)
 
 
-def _forced(deployment: Deployment, name: str, actor: Actor, now: datetime, urgent: bool) -> ManagedRecord:
+def _forced(
+    deployment: Deployment, name: str, actor: Actor, now: datetime, urgent: bool, at: datetime
+) -> ManagedRecord:
     inventory = deployment.inventory
     record = known = inventory.managed_certificate(name)
     if record.removed_at:
@@ -61,9 +64,9 @@ def _forced(deployment: Deployment, name: str, actor: Actor, now: datetime, urge
         name,
         owner=known.declared.request.owner,
         before={"urgent": known.urgent, "forced_at": known.forced_at, "forced_by": known.forced_by},
-        after={"urgent": record.urgent, "forced_at": now, "forced_by": actor.principal},
+        after={"urgent": record.urgent, "forced_at": at, "forced_by": actor.principal},
     )
-    return inventory.save_managed(replace(record, forced_at=now, forced_by=actor.principal, due_at=now), event)
+    return inventory.save_managed(replace(record, forced_at=at, forced_by=actor.principal, due_at=now), event)
 
 
 def _go_on(deployment: Deployment, name: str, now: datetime) -> None:

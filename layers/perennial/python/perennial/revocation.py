@@ -69,7 +69,7 @@ def _revoked(
     from perennial.issuers import issuer
 
     managed = deployment.inventory.find_managed(name)
-    record = _version(deployment, name, managed, version)
+    record = version_of(deployment, name, version, managed)
     asked: Any = issuer(issuer_of(deployment, record), deployment)
     if not hasattr(asked, "revoke"):
         raise ServiceRefused(f"{record.issuer} cannot revoke; do it at the CA")
@@ -93,8 +93,13 @@ def _code(reason: str) -> int:
     return REASONS[reason]
 
 
-def _version(deployment: Deployment, name: str, managed: ManagedRecord | None, number: int) -> VersionRecord:
+def version_of(deployment: Deployment, name: str, number: int, managed: ManagedRecord | None = None) -> VersionRecord:
+    """The version that `revoke` would revoke. `managed` is the record, where it was read before.
+
+    Raises: NotFound, InvalidInput.
+    """
     inventory = deployment.inventory
+    managed = managed or inventory.find_managed(name)
     number = number or (managed.serving.number if managed and managed.serving else 0)
     if number:
         found = inventory.version(f"{name}/{number}")

@@ -12,9 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perennial import alert_settings, api_settings, audit_settings, issuance_settings, targets, window_settings
+from perennial import (
+    alert_settings,
+    api_settings,
+    approval_settings,
+    audit_settings,
+    issuance_settings,
+    targets,
+    window_settings,
+)
 from perennial.alert_settings import Alerts
 from perennial.api_settings import Api
+from perennial.approval_settings import Approvals
 from perennial.audit_settings import Audit
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
@@ -91,6 +100,7 @@ class Settings:
     alerts: Alerts = field(default_factory=Alerts)
     api: Api = field(default_factory=Api)
     audit: Audit = field(default_factory=Audit)
+    approvals: Approvals = field(default_factory=Approvals)
 
 
 def load(text: str) -> Settings:
@@ -131,12 +141,19 @@ def parse(document: Mapping[str, Any]) -> Settings:
         alerts=alert_settings.alerts(Table(document, "alerts", problems)),
         api=api_settings.api(Table(document, "api", problems)),
         audit=audit_settings.audit(Table(document, "audit", problems)),
+        approvals=approval_settings.approvals(Table(document, "approvals", problems)),
     )
     known = tuple(each.name for each in fields(Settings))
     problems += [f"{shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]
     named = _named(document, "issuers")
     problems += issuance_settings.misfits(settings.profiles, settings.issuers, settings.policy, named)
     problems += window_settings.misfits(settings.environments, _named(document, "windows"))
+    problems += approval_settings.misfits(
+        settings.approvals,
+        profiles=_named(document, "profiles"),
+        environments=_named(document, "environments"),
+        owners=settings.policy.owners,
+    )
     if problems:
         raise InvalidConfiguration("\n".join(sorted(problems)))
     return settings

@@ -19,6 +19,9 @@
 | proof | `MANAGED#<id>` | `PROOF#<proven at>#<id>` |
 | what a webhook's receiver was asked and reported | `CALLBACK#<id>` | `CALLBACK` |
 | http-01 challenge | `CHALLENGE#<token>` | `CHALLENGE` |
+| change request | `REQUEST#<id>` | `REQUEST` |
+| token of the workflow that waits for it | `REQUEST#<id>` | `TOKEN` |
+| pointer of a list to a request | `REQUESTS#<state>#OF#<owner>`, each or "" | `<id>` |
 
 One query on a place reads what a check needs: the sighting that holds the certificate, what is attached to it, and the
 findings. Facts are not stored a second time: they are read from the DER when it is asked for. Low-cardinality index

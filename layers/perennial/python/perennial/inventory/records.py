@@ -118,6 +118,7 @@ class DueKind(StrEnum):
     ISSUE = "issue"  # a version that is to be issued, or whose issuance died
     DEPLOY = "deploy"  # a rollout that is to begin, or that died
     RENEW = "renew"  # a managed certificate whose next step is due
+    REQUEST = "request"  # a change request that is to be told, applied or ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,10 @@ class Due:
 
     @property
     def reference(self) -> str:
-        """The reference of the version or the rollout that it concerns; of a managed certificate its name."""
+        """The reference of the version or the rollout that it concerns; of a managed certificate its name, of a change
+        request its id."""
+        if self.kind is DueKind.REQUEST:
+            return self.pk.removeprefix("REQUEST#")
         managed = self.pk.removeprefix("MANAGED#")
         return managed if self.kind is DueKind.RENEW else f"{managed}/{int(self.sk.rpartition('#')[2])}"
 

@@ -17,6 +17,7 @@ from perennial.inventory.managed import Managed
 from perennial.inventory.managed_pages import ManagedPages
 from perennial.inventory.questions import Questions
 from perennial.inventory.records import RunRecord, ScopeRecord
+from perennial.inventory.requests import Requests
 from perennial.inventory.rollouts import Rollouts
 from perennial.inventory.verdicts import Verdicts
 from perennial.inventory.writing import update
@@ -24,7 +25,9 @@ from perennial.inventory.writing import update
 KEPT = timedelta(days=365)  # a run
 
 
-class Inventory(Verdicts, Rollouts, Managed, ManagedPages, Budgets, Callbacks, Trail, TrailPages, Questions, Lists):
+class Inventory(
+    Verdicts, Rollouts, Managed, ManagedPages, Budgets, Callbacks, Requests, Trail, TrailPages, Questions, Lists
+):
     """The table's only door. Clients come from the standard AWS environment unless credentials are given (botocore's
     frozen credentials, for a profile). One process works with one table at a time."""
 

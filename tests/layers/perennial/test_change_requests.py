@@ -1,0 +1,704 @@
+"""Asking for changes and deciding on them: what is applied, what is refused, and what the audit trail says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from declaring import declared, serving
+from perennial import approvals, audit, change_request_steps, change_requests, revocation
+from perennial.change_request import ChangeRequest, Kind, RequestState, Wish
+from perennial.errors import (
+    ConcurrentChange,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+    PreconditionFailed,
+    RateLimited,
+    ServiceRefused,
+    Throttled,
+)
+from perennial.inventory.records import ManagedState
+from requesting import ALL, RequestingHub, requesting_hub
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+TWO = "[approvals.rules.two]\nneeds = { owner = 1, security = 1 }\n"
+NOBODY = "[approvals.rules.nobody]\nneeds = {}\n"
+
+
+@pytest.fixture
+def hub() -> Iterator[RequestingHub]:
+    with requesting_hub() as made:
+        yield made
+
+
+def test_one_approver(hub: RequestingHub) -> None:
+    """A new certificate waits for an approver of the team; approved, it is applied, and declared by who asked."""
+    asked = hub.ask("ada", hub.create())
+    assert asked.state is RequestState.WAITING
+    assert hub.inventory.find_managed("shop") is None
+    approved = hub.approve("bob", asked, reason="fine")
+    assert approved.state is RequestState.APPROVED
+    assert hub.inventory.find_managed("shop") is None
+    assert hub.apply(asked).state is RequestState.DONE
+    record = hub.inner.record()
+    assert (record.declared, record.declared_by) == (declared(), ALL["ada"].principal)
+    assert record.due_at is not None
+    assert hub.request(asked).ended_at == hub.now
+
+
+def test_two_people(hub: RequestingHub) -> None:
+    """Where the team and security are needed, neither alone is enough, in whatever order they come."""
+    hub.settings(TWO)
+    for first, second in (("bob", "sue"), ("sue", "bob"), ("both", "bob"), ("bob", "both")):
+        name = f"{first}-{second}"
+        asked = hub.ask("ada", hub.create(name))
+        assert hub.approve(first, asked).state is RequestState.WAITING
+        assert hub.apply(asked).state is RequestState.WAITING
+        assert hub.approve(second, asked).state is RequestState.APPROVED
+        assert hub.apply(asked).state is RequestState.DONE
+
+
+def test_nobody_is_needed(hub: RequestingHub) -> None:
+    """Where a rule says so, a wish is applied as it is asked."""
+    hub.settings(NOBODY)
+    asked = hub.ask("ada", hub.create())
+    assert asked.state is RequestState.DONE
+    assert hub.inner.record().declared == declared()
+    assert hub.tick() == []
+
+
+def test_a_change_touches_nothing_else(hub: RequestingHub) -> None:
+    """One certificate is changed; what else is declared stays as it is."""
+    for each in ("shop", "blog"):
+        hub.declared(declared(each))
+    before = hub.inner.record("blog")
+    asked = hub.ask("ada", hub.change(service="the shop"))
+    hub.approve("bob", asked)
+    hub.apply(asked)
+    assert hub.inner.record().declared.service == "the shop"
+    assert hub.inner.record("blog") == before
+
+
+def test_retiring(hub: RequestingHub) -> None:
+    """A certificate that is to be retired is removed from what is declared, and nothing else is."""
+    for each in ("shop", "blog"):
+        hub.declared(declared(each))
+    asked = hub.ask("otto", Wish(kind=Kind.RETIRE, managed="shop"))
+    hub.approve("bob", asked)
+    hub.pass_time(HOUR)
+    assert hub.apply(asked).state is RequestState.DONE
+    assert hub.inner.record().state is ManagedState.REMOVING
+    assert hub.inner.record("blog").removed_at is None
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_renewing_needs_nobody(hub: RequestingHub, force: bool) -> None:
+    """A renewal is forced at once, urgent where that is asked."""
+    hub.declared(declared())
+    asked = hub.ask("otto", Wish(kind=Kind.RENEW, managed="shop", force=force))
+    assert asked.state is RequestState.DONE
+    record = hub.inner.record()
+    assert (record.forced_at, record.forced_by, record.urgent) == (hub.now, ALL["otto"].principal, force)
+
+
+def test_a_renewal_that_was_done_is_not_done_again(hub: RequestingHub) -> None:
+    """Whoever applies a renewal a second time finds it forced, or renewed since, and forces nothing."""
+    hub.declared(declared())
+    asked = hub.ask("otto", Wish(kind=Kind.RENEW, managed="shop"))
+    again = replace(hub.request(asked), state=RequestState.APPROVED)
+    for known in ({"forced_at": hub.now + HOUR}, {"forced_at": None, "serving": serving(2)}):
+        hub.inventory.save_managed(replace(hub.inner.record(), **known))
+        before = hub.inner.record()
+        again = hub.inventory.save_change_request(replace(again, state=RequestState.APPROVED), None, RequestState.DONE)
+        assert hub.apply(again).state is RequestState.DONE
+        assert hub.inner.record() == before
+        again = hub.request(again)
+
+
+def revoking(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, found: Any = None) -> list[tuple[Any, ...]]:
+    """Version 3 serves; what is revoked is noted, or `found` raised."""
+    hub.declared(declared())
+    hub.inventory.save_managed(replace(hub.inner.record(), serving=serving(3)))
+    version = hub.inner.version(3)
+    hub.inventory.save_version(replace(version, chain=(b"der",)), None)
+    revoked: list[tuple[Any, ...]] = []
+
+    def revoke(deployment: Any, name: str, why: str, by: str, now: Any, version: int) -> None:
+        revoked.append((name, why, by, version))
+        if found:
+            raise found
+
+    monkeypatch.setattr(revocation, "revoke", revoke)
+    return revoked
+
+
+def test_revoking_is_of_the_version_that_was_seen(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What served at the asking is revoked, though another version serves by the time of the approval."""
+    revoked = revoking(hub, monkeypatch)
+    asked = hub.ask("sue", Wish(kind=Kind.REVOKE, managed="shop", why="key-compromise"))
+    assert asked.wish.version == 3
+    hub.inventory.save_managed(replace(hub.inner.record(), serving=serving(4)))
+    hub.approve("bob", asked)
+    assert hub.apply(asked).state is RequestState.DONE
+    assert revoked == [("shop", "key-compromise", ALL["sue"].principal, 3)]
+
+
+def test_revoking_is_left_to_the_workflow(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody is needed, a revocation waits for the tick all the same: who answers people talks to no CA."""
+    hub.settings(NOBODY)
+    revoked = revoking(hub, monkeypatch)
+    asked = hub.ask("sue", Wish(kind=Kind.REVOKE, managed="shop", why="superseded"))
+    assert (asked.state, revoked) == (RequestState.APPROVED, [])
+    hub.pass_time(2 * approvals.SOON)
+    (name,) = hub.tick()
+    assert hub.states.started[name]["step"]["next"] == "apply"
+
+
+@pytest.mark.parametrize("error", [Throttled("slow"), RateLimited("much", retry_after=60)])
+def test_what_passes_is_tried_again(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """A CA that has no time leaves the request approved, and due."""
+    revoking(hub, monkeypatch, error)
+    asked = hub.ask("sue", Wish(kind=Kind.REVOKE, managed="shop", why="superseded"))
+    hub.approve("bob", asked)
+    with pytest.raises(type(error)):
+        hub.apply(asked)
+    assert hub.request(asked).state is RequestState.APPROVED
+    hub.pass_time(2 * approvals.SOON)
+    assert len(hub.tick()) == 1
+
+
+def test_what_does_not_pass_is_a_failure(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CA that refuses ends the request as failed, with its words, in the trail too."""
+    revoking(hub, monkeypatch, ServiceRefused("do it at the CA"))
+    asked = hub.ask("sue", Wish(kind=Kind.REVOKE, managed="shop", why="superseded"))
+    hub.approve("bob", asked)
+    failed = hub.apply(asked)
+    assert (failed.state, failed.failure, failed.message) == (RequestState.FAILED, "refused", "do it at the CA")
+    (event,) = (each for each in hub.events() if each.action == "request.change")
+    assert (event.outcome, event.reason, event.request) == ("refused", "do it at the CA", asked.id)
+
+
+# --- who may ask ---
+
+MAY_ASK: dict[str, tuple[str, Kind, bool]] = {
+    "a requester creates": ("abel", Kind.CREATE, True),
+    "a viewer creates": ("vic", Kind.CREATE, False),
+    "a requester of another team creates": ("eve", Kind.CREATE, False),
+    "an approver creates": ("bob", Kind.CREATE, False),
+    "an operator creates": ("otto", Kind.CREATE, False),
+    "an operator retires": ("otto", Kind.RETIRE, True),
+    "a requester renews": ("abel", Kind.RENEW, True),
+    "an approver renews": ("bob", Kind.RENEW, False),
+    "security retires": ("sue", Kind.RETIRE, False),
+}
+
+
+@pytest.mark.parametrize("case", MAY_ASK)
+def test_who_may_ask(hub: RequestingHub, case: str) -> None:
+    """As the table of roles says; a refusal is in the trail, and leaves no request."""
+    who, kind, allowed = MAY_ASK[case]
+    wish = hub.create() if kind is Kind.CREATE else Wish(kind=kind, managed="shop")
+    if kind is not Kind.CREATE:
+        hub.declared(declared())
+    if allowed:
+        assert hub.ask(who, wish).state in (RequestState.WAITING, RequestState.DONE)
+        return
+    with pytest.raises(NotAllowed, match="needs the role"):
+        hub.ask(who, wish)
+    assert hub.inventory.change_requests() == ([], "")
+    assert hub.told() == [("request.create", "refused")]
+    assert hub.events()[0].subject == "shop"
+
+
+def test_a_certificate_is_handed_over_by_both_teams(hub: RequestingHub) -> None:
+    """Who hands a certificate to another team must be of both, and approvers of both approve."""
+    hub.declared(declared())
+    over = hub.change(owner="bank")
+    with pytest.raises(NotAllowed, match="bank"):
+        hub.ask("abel", over)
+    asked = hub.ask("max", over)
+    assert set(asked.owners) == {"shop", "bank"}
+    assert hub.approve("bob", asked).state is RequestState.WAITING
+    assert hub.approve("eve", asked).state is RequestState.APPROVED
+    assert hub.apply(asked).state is RequestState.DONE
+    assert hub.inner.record().declared.request.owner == "bank"
+
+
+def test_a_name_is_not_taken_over(hub: RequestingHub) -> None:
+    """What another team removed stays theirs: its versions and keys would come back with it."""
+    hub.declared(declared("old", owner="bank"))
+    hub.inner.apply(prune=True, now=hub.now)
+    with pytest.raises(NotAllowed, match="bank"):
+        hub.ask("abel", hub.create("old"))
+
+
+# --- what may be asked ---
+
+REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "policy": ({"declared": declared("shop", names=["a.other.com", "b.other.com"])}, InvalidInput, "b.other.com"),
+    "another name": ({"declared": declared("blog")}, InvalidInput, "is not the name"),
+    "a strange name": ({"managed": "../shop"}, InvalidInput, "is not the name"),
+    "what is there": ({"managed": "there", "declared": declared("there")}, InvalidInput, "is there already"),
+    "nothing": ({"declared": None}, NotAllowed, "needs the role"),
+    "nothing of what is there": (
+        {"kind": Kind.CHANGE, "managed": "there", "declared": None},
+        InvalidInput,
+        "change needs a declaration",
+    ),
+    "a change of what is not there": ({"kind": Kind.CHANGE}, NotFound, "is not declared"),
+    "no change": (
+        {"kind": Kind.CHANGE, "managed": "there", "declared": declared("there")},
+        InvalidInput,
+        "is so already",
+    ),
+    "a renewal of what is not there": ({"kind": Kind.RENEW, "managed": "none", "declared": None}, NotAllowed, "needs"),
+    "a revocation of nothing": (
+        {"kind": Kind.REVOKE, "managed": "there", "declared": None, "why": "superseded"},
+        NotFound,
+        "no version",
+    ),
+    "a revocation for no reason": (
+        {"kind": Kind.REVOKE, "managed": "there", "declared": None, "why": "boredom"},
+        InvalidInput,
+        "key-compromise",
+    ),
+    "a renewal with a declaration": (
+        {"kind": Kind.RENEW, "managed": "there", "declared": declared("there")},
+        InvalidInput,
+        "renew takes no declaration",
+    ),
+    "of an earlier revision": (
+        {"kind": Kind.CHANGE, "managed": "there", "declared": declared("there", service="x"), "revision": 7},
+        PreconditionFailed,
+        "since you read it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_asked(hub: RequestingHub, case: str) -> None:
+    """What policy refuses, and what makes no sense, is told at once with what to do; no request is kept."""
+    more, error, words = REFUSED[case]
+    hub.declared(declared("there"))
+    wish = replace(Wish(kind=Kind.CREATE, managed="shop", declared=declared("shop")), **more)
+    with pytest.raises(error, match=words):
+        hub.ask("ada", wish)
+    assert hub.inventory.change_requests() == ([], "")
+
+
+def test_every_violation_at_once(hub: RequestingHub) -> None:
+    """All that policy refuses is in one answer, and in the trail on one line."""
+    with pytest.raises(InvalidInput) as caught:
+        hub.ask("ada", hub.create("shop", names=["a.other.com", "b.other.com"]))
+    assert all(name in str(caught.value) for name in ("a.other.com", "b.other.com"))
+    (event,) = hub.events()
+    assert "a.other.com" in event.reason
+    assert "b.other.com" in event.reason
+
+
+@pytest.mark.parametrize("reason", ["a\nb", "x" * 2_001, "\x1b[2J"])
+def test_reasons_are_one_bounded_line(hub: RequestingHub, reason: str) -> None:
+    """A reason that no trail would take is refused before anything is kept."""
+    with pytest.raises(InvalidInput, match="a reason is a text"):
+        hub.ask("ada", hub.create(), reason)
+    assert hub.inventory.change_requests() == ([], "")
+
+
+def test_a_secret_in_a_reason_is_kept_nowhere(hub: RequestingHub) -> None:
+    """Words that look like a token are refused, and neither the table nor the trail has them."""
+    token = "Bearer abcdefghijklmnopqrstuvwxyz0123456789"
+    with pytest.raises(InvalidInput, match="leave the secret out"):
+        hub.ask("ada", hub.create(), token)
+    assert token not in str(hub.inner.table())
+
+
+# --- who may decide ---
+
+MAY_NOT: dict[str, tuple[str, str]] = {
+    "the asker": ("ada", "nobody decides on what they asked for"),
+    "the asker's other identity": ("ada-at-work", "nobody decides on what they asked for"),
+    "another team": ("eve", "needs the role approver for shop"),
+    "a requester": ("abel", "needs the role approver"),
+    "security, where the team is needed": ("sue", "needs the role approver"),
+}
+
+
+@pytest.mark.parametrize("case", MAY_NOT)
+def test_who_may_not_approve(hub: RequestingHub, case: str) -> None:
+    """A refusal changes nothing, and is in the trail with who, what and why."""
+    who, words = MAY_NOT[case]
+    asked = hub.ask("ada", hub.create())
+    with pytest.raises(NotAllowed, match=words):
+        hub.approve(who, asked)
+    assert hub.request(asked) == asked
+    event = next(each for each in hub.events() if each.outcome == "refused")
+    assert (event.action, event.principal, event.subject) == ("approval.approve", ALL[who].principal, asked.id)
+    assert words in event.reason
+
+
+def test_nobody_fills_two_places(hub: RequestingHub) -> None:
+    """Who has both roles approves once; under another identity they are refused."""
+    hub.settings(TWO)
+    asked = hub.ask("abel", hub.create())
+    assert hub.approve("ada", asked).state is RequestState.WAITING
+    with pytest.raises(NotAllowed, match="nobody fills two places"):
+        hub.approve("ada-at-work", asked)
+    assert hub.request(asked).state is RequestState.WAITING
+
+
+def test_what_is_filled_takes_nobody_more(hub: RequestingHub) -> None:
+    """A second approver of the team is told that the request waits for security."""
+    hub.settings(TWO)
+    asked = hub.ask("ada", hub.create())
+    hub.approve("bob", asked)
+    with pytest.raises(InvalidInput, match="waits for 1 person of security"):
+        hub.approve("ben", asked)
+
+
+def test_what_was_not_seen_is_not_approved(hub: RequestingHub) -> None:
+    """An approval names the digest of what was seen; another one approves nothing."""
+    asked = hub.ask("ada", hub.create())
+    with pytest.raises(PreconditionFailed, match="than what you saw"):
+        hub.approve("bob", asked, digest="0" * 64)
+    assert hub.request(asked).decisions == ()
+
+
+def test_deciding_again_changes_nothing(hub: RequestingHub) -> None:
+    """Whoever's reply was lost decides again, and finds the request as it is."""
+    asked = hub.ask("ada", hub.create())
+    first = hub.approve("bob", asked)
+    assert hub.approve("bob", asked) == first
+    assert [each.action for each in hub.events()].count("approval.approve") == 1
+
+
+ENDS: dict[str, tuple[str, str, RequestState, str]] = {
+    "an approver rejects": ("reject", "bob", RequestState.REJECTED, "approval.reject"),
+    "security rejects": ("reject", "sue", RequestState.REJECTED, "approval.reject"),
+    "a requester withdraws": ("withdraw", "abel", RequestState.WITHDRAWN, "request.cancel"),
+}
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_what_ends_a_request(hub: RequestingHub, case: str) -> None:
+    """One rejection or withdrawal ends it, for good and for everyone; it is kept for as long as configured."""
+    how, who, state, action = ENDS[case]
+    asked = hub.ask("ada", hub.create())
+    ended = getattr(hub, how)(who, asked)
+    assert (ended.state, ended.ended_at) == (state, hub.now)
+    assert ended.forget_at == hub.now + timedelta(days=400)
+    assert getattr(hub, how)(who, asked) == ended
+    with pytest.raises(InvalidInput, match=f"is {state}"):
+        hub.approve("ben", asked)
+    assert hub.apply(asked) == ended
+    assert sorted(each.action for each in hub.events()) == sorted(["request.create", action])
+    assert hub.tick() == []
+
+
+@pytest.mark.parametrize(
+    ("how", "who"), [("reject", "eve"), ("reject", "abel"), ("withdraw", "eve"), ("withdraw", "bob"), ("reject", "vic")]
+)
+def test_who_may_not_end_it(hub: RequestingHub, how: str, who: str) -> None:
+    """Rejecting is for approvers of the team and security, withdrawing for the team's requesters."""
+    asked = hub.ask("ada", hub.create())
+    with pytest.raises(NotAllowed):
+        getattr(hub, how)(who, asked)
+    assert hub.request(asked).state is RequestState.WAITING
+
+
+def test_a_rejection_has_a_reason(hub: RequestingHub) -> None:
+    """Without a reason nobody learns what to do better."""
+    asked = hub.ask("ada", hub.create())
+    with pytest.raises(InvalidInput, match="give one"):
+        hub.reject("bob", asked, " ")
+    assert hub.reject("bob", asked, "too many names").message == "too many names"
+
+
+# --- time ---
+
+
+def test_what_nobody_decides_expires(hub: RequestingHub) -> None:
+    """After the configured days it ends, also where it is an approver who comes too late."""
+    hub.settings("[approvals]\nexpires_days = 2\nkeep_days = 10\n")
+    first, second = hub.ask("ada", hub.create("a")), hub.ask("ada", hub.create("b"))
+    hub.pass_time(2 * DAY - timedelta(seconds=1))
+    assert hub.expire(first).state is RequestState.WAITING
+    hub.pass_time(timedelta(seconds=1))
+    assert hub.expire(first).state is RequestState.EXPIRED
+    with pytest.raises(InvalidInput, match="is expired"):
+        hub.approve("bob", second)
+    ended = hub.request(second)
+    assert (ended.state, ended.message) == (RequestState.EXPIRED, "nobody decided in time; ask again")
+    assert ended.forget_at == hub.now + 10 * DAY
+    assert [each.action for each in hub.events() if each.source == "workflow"] == ["request.expire"] * 2
+
+
+def test_what_is_approved_does_not_expire(hub: RequestingHub) -> None:
+    """What was approved in time is applied, however late that is."""
+    asked = hub.ask("ada", hub.create())
+    hub.approve("bob", asked)
+    hub.pass_time(30 * DAY)
+    assert hub.expire(asked).state is RequestState.APPROVED
+    assert hub.apply(asked).state is RequestState.DONE
+
+
+# --- what changed meanwhile ---
+
+
+def waiting(hub: RequestingHub) -> ChangeRequest:
+    """A change of `shop` that an approver has approved."""
+    hub.declared(declared())
+    hub.pass_time(HOUR)
+    asked = hub.ask("ada", hub.change(service="mine"))
+    hub.approve("bob", asked)
+    hub.pass_time(timedelta(minutes=5))
+    return asked
+
+
+def test_what_others_changed_is_not_overwritten(hub: RequestingHub) -> None:
+    """Another declaration in between stays; who asked is told to read it and ask again."""
+    asked = waiting(hub)
+    hub.declared(declared(service="theirs"))
+    failed = hub.apply(asked)
+    assert (failed.state, failed.failure) == (RequestState.FAILED, "changed-meanwhile")
+    assert "ask again" in failed.message
+    assert hub.inner.record().declared.service == "theirs"
+
+
+def test_what_went_there_and_back_is_not_overwritten(hub: RequestingHub) -> None:
+    """Nor is a declaration that is what it was, but was made anew."""
+    asked = waiting(hub)
+    hub.declared(declared(service="theirs"))
+    hub.pass_time(HOUR)
+    hub.declared(declared())
+    assert hub.apply(asked).failure == "changed-meanwhile"
+
+
+def test_what_was_created_meanwhile_is_not_overwritten(hub: RequestingHub) -> None:
+    """Of two who ask for the same name, the second finds it taken."""
+    first, second = hub.ask("ada", hub.create()), hub.ask("abel", hub.create(service="second"))
+    for each in (first, second):
+        hub.approve("bob", each)
+        hub.pass_time(timedelta(seconds=1))
+    assert hub.apply(first).state is RequestState.DONE
+    assert hub.apply(second).failure == "changed-meanwhile"
+    assert hub.inner.record().declared.service == ""
+
+
+def test_what_the_lifecycle_does_hinders_nothing(hub: RequestingHub) -> None:
+    """A lease, a renewal, an attempt that failed: the wish is of the declaration, which is the same."""
+    asked = waiting(hub)
+    known = replace(hub.inner.record(), attempts=3, failed="shop/2", fence=7, serving=serving(2))
+    hub.inventory.save_managed(known)
+    assert hub.apply(asked).state is RequestState.DONE
+
+
+def test_a_change_at_the_very_write_is_seen(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who changes the certificate between the look and the write wins."""
+    asked = waiting(hub)
+    save, first = type(hub.inventory).save_managed, [True]
+
+    def meanwhile(inventory: Any, record: Any) -> Any:
+        if first.pop() if first else False:
+            save(inventory, replace(hub.inner.record(), declared=declared(service="theirs"), declared_at=hub.now))
+        return save(inventory, record)
+
+    monkeypatch.setattr(type(hub.inventory), "save_managed", meanwhile)
+    assert hub.apply(asked).failure == "changed-meanwhile"
+    assert hub.inner.record().declared.service == "theirs"
+
+
+def test_a_renewal_of_what_was_handed_over_is_not_done(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who could ask for it then could not do so now."""
+    revoked = revoking(hub, monkeypatch)
+    asked = hub.ask("sue", Wish(kind=Kind.REVOKE, managed="shop", why="superseded"))
+    hub.approve("bob", asked)
+    hub.declared(declared(owner="bank"))
+    assert hub.apply(asked).failure == "changed-meanwhile"
+    assert revoked == []
+
+
+def test_policy_judges_again(hub: RequestingHub) -> None:
+    """What perennial.toml allowed at the asking and forbids now is not applied."""
+    asked = hub.ask("ada", hub.create())
+    hub.approve("bob", asked)
+    hub.settings("[approvals.rules.x]\nneeds = {}\n")
+    owners = replace(hub.hub.settings.policy, owners={"shop": (".elsewhere.com",)})
+    hub.hub.__dict__["settings"] = replace(hub.hub.settings, policy=owners)
+    failed = hub.apply(asked)
+    assert (failed.state, failed.failure) == (RequestState.FAILED, "invalid-input")
+    assert "shop.example.com" in failed.message
+    assert hub.inventory.find_managed("shop") is None
+
+
+def test_stricter_needs_ask_again(hub: RequestingHub) -> None:
+    """What needs more people by now is not applied with fewer."""
+    asked = hub.ask("ada", hub.create())
+    hub.approve("bob", asked)
+    hub.settings(TWO)
+    failed = hub.apply(asked)
+    assert (failed.state, failed.failure) == (RequestState.FAILED, "changed-meanwhile")
+    assert "1 person of security" in failed.message
+
+
+def test_a_link_that_is_found_later_counts(hub: RequestingHub) -> None:
+    """An approval by whom the configuration by now knows as the asker is none."""
+    other = "arn:aws:iam::123456789012:role/other"
+    asked = hub.ask("ada", hub.create())
+    known = replace(ALL["bob"], principal=other)
+    change_requests.approve(hub.hub, known, asked, digest=asked.digest, reason="", source="cli", now=hub.now)
+    api = replace(hub.hub.settings.api, people={other: "ada@example.com"})
+    hub.hub.__dict__["settings"] = replace(hub.hub.settings, api=api)
+    assert hub.apply(asked).failure == "changed-meanwhile"
+
+
+def test_what_was_tampered_with_is_not_applied(hub: RequestingHub) -> None:
+    """A wish that is not the one that was approved is neither approved nor applied."""
+    asked = hub.ask("ada", hub.create())
+    hub.approve("bob", asked)
+    known = hub.request(asked)
+    other = replace(known, wish=replace(known.wish, declared=declared(service="mine")))
+    hub.inventory.save_change_request(other, None, known.state)
+    assert "is not what was asked" in hub.apply(asked).message
+    assert hub.inventory.find_managed("shop") is None
+
+
+# --- the workflow ---
+
+
+def test_approvers_are_told_once(hub: RequestingHub) -> None:
+    """The tick starts the workflow at once, under one name; asking tells the topic and the bus, once."""
+    asked = hub.ask("ada", hub.create())
+    (name,) = hub.tick()
+    assert hub.states.started[name] == {"request": asked.id, "step": {"next": "ask", "seconds": 7 * 86_400}}
+    assert name not in hub.tick()
+    hub.tell(asked)
+    hub.tell(asked, "token-2")
+    (message,) = hub.messages()
+    assert message["Subject"] == "Approval wanted: create shop"
+    assert f"perennial approve {asked.id}" in message["Message"]
+    assert hub.request(asked).told_at == hub.now
+    assert [each.action for each in hub.events()].count("approval.ask") == 1
+
+
+def test_a_decision_wakes_the_workflow(hub: RequestingHub) -> None:
+    """The token that was kept last is sent back, when nobody more is needed, and with nothing but the state."""
+    hub.settings(TWO)
+    asked = hub.ask("ada", hub.create())
+    hub.tell(asked, "token-1")
+    hub.tell(asked, "token-2")
+    hub.approve("bob", asked)
+    assert hub.states.woken == []
+    hub.approve("sue", asked)
+    assert hub.states.woken == [("token-2", '{"state": "approved"}')]
+
+
+def test_a_workflow_that_asks_too_late_wakes_itself(hub: RequestingHub) -> None:
+    """Where the decision came before the token, whoever keeps the token sees the decision, and tells nobody."""
+    asked = hub.ask("ada", hub.create())
+    hub.approve("bob", asked)
+    hub.tell(asked)
+    assert hub.states.woken == [("token-1", '{"state": "approved"}')]
+    assert hub.messages() == []
+
+
+@pytest.mark.parametrize("token", ["", "gone"])
+def test_a_token_that_is_lost_hinders_nothing(hub: RequestingHub, token: str) -> None:
+    """Without a token, or with one of a workflow that is over, the next tick starts another workflow."""
+    asked = hub.ask("ada", hub.create())
+    hub.tick()
+    if token:
+        hub.tell(asked, token)
+        hub.states.gone.add(token)
+    assert hub.approve("bob", asked).state is RequestState.APPROVED
+    hub.pass_time(2 * approvals.SOON)
+    (name,) = hub.tick()
+    assert hub.states.started[name]["step"]["next"] == "apply"
+
+
+def test_a_workflow_that_died_is_followed_by_another(hub: RequestingHub) -> None:
+    """Where nobody was told within half an hour, or a request is left behind its end, the tick starts anew."""
+    asked = hub.ask("ada", hub.create())
+    hub.tick()
+    hub.pass_time(timedelta(minutes=31))
+    assert len(hub.tick()) == 1
+    hub.tell(asked)
+    hub.pass_time(6 * DAY)
+    assert hub.tick() == []
+    hub.pass_time(DAY)
+    (name,) = hub.tick()
+    assert hub.states.started[name]["step"]["next"] == "expire"
+
+
+def test_the_token_is_shown_nowhere(hub: RequestingHub, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the request, nor the trail, nor a log, nor an error has it."""
+    asked = hub.ask("ada", hub.create())
+    hub.tell(asked, "very-secret-token")
+    hub.states.gone.add("very-secret-token")
+    found = hub.approve("bob", asked)
+    assert "very-secret-token" not in repr([found, hub.events(), hub.messages(), caplog.text])
+
+
+def test_the_trail_may_be_late(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the trail takes nothing now, the decision stands, and the event is brought in later, once."""
+    asked = hub.ask("ada", hub.create())
+    append = audit.append
+
+    def broken(*_: Any) -> Any:
+        raise Throttled("not now")
+
+    monkeypatch.setattr(audit, "append", broken)
+    approved = hub.approve("bob", asked)
+    assert approved.state is RequestState.APPROVED
+    assert len(approved.untold) == 1
+    monkeypatch.setattr(audit, "append", append)
+    hub.pass_time(2 * HOUR)
+    assert hub.apply(asked).state is RequestState.DONE
+    assert [each.action for each in hub.events()].count("approval.approve") == 1
+
+
+def test_others_decide_at_the_same_time(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two approvals at once are both kept; where others write all the time, it is said."""
+    hub.settings(TWO)
+    asked = hub.ask("ada", hub.create())
+    read, first = type(hub.inventory).change_request, [True]
+
+    def meanwhile(inventory: Any, request_id: str) -> Any:
+        found = read(inventory, request_id)
+        if first and first.pop():
+            hub.approve("sue", asked)
+        return found
+
+    monkeypatch.setattr(type(hub.inventory), "change_request", meanwhile)
+    assert hub.approve("bob", asked).state is RequestState.APPROVED
+    assert {each.name for each in hub.request(asked).decisions} == {"bob", "sue"}
+
+
+def test_where_others_write_all_the_time_it_is_said(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After some attempts the caller is asked to come again."""
+    asked = hub.ask("ada", hub.create())
+    tried: list[int] = []
+
+    def changed(*_: Any) -> Any:
+        tried.append(1)
+        raise ConcurrentChange("again and again")
+
+    monkeypatch.setattr(change_requests, "keep", changed)
+    with pytest.raises(ConcurrentChange):
+        hub.approve("bob", asked)
+    assert len(tried) == change_requests.TRIES
+
+
+def test_an_end_that_another_one_wrote_counts(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two apply at once, both see that it is done."""
+    asked = hub.ask("ada", hub.create())
+    hub.approve("bob", asked)
+    before = hub.request(asked)
+    assert hub.apply(asked).state is RequestState.DONE
+    monkeypatch.setattr(change_request_steps, "settle", lambda *_: before)
+    assert hub.apply(asked).state is RequestState.DONE
+    assert [each.action for each in hub.events()].count("request.change") == 1
