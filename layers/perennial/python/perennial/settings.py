@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from perennial import alert_settings, api_settings, issuance_settings, targets, window_settings
+from perennial import alert_settings, api_settings, exception_settings, issuance_settings, targets, window_settings
 from perennial.alert_settings import Alerts
 from perennial.api_settings import Api
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
+from perennial.exception_settings import Exceptions
 from perennial.profiles import Issuer, Profile, Solvers
 from perennial.profiles import Organisation as Policy
 from perennial.settings_table import Table, shown
@@ -89,6 +90,7 @@ class Settings:
     environments: Mapping[str, Environment] = field(default_factory=dict)  # by name
     alerts: Alerts = field(default_factory=Alerts)
     api: Api = field(default_factory=Api)
+    exceptions: Exceptions = field(default_factory=Exceptions)
 
 
 def load(text: str) -> Settings:
@@ -128,6 +130,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
         environments=window_settings.environments(Table(document, "environments", problems)),
         alerts=alert_settings.alerts(Table(document, "alerts", problems)),
         api=api_settings.api(Table(document, "api", problems)),
+        exceptions=exception_settings.exceptions(Table(document, "exceptions", problems)),
     )
     known = tuple(each.name for each in fields(Settings))
     problems += [f"{shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]

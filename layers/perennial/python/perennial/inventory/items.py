@@ -19,6 +19,8 @@
 | proof | `MANAGED#<id>` | `PROOF#<proven at>#<id>` |
 | what a webhook's receiver was asked and reported | `CALLBACK#<id>` | `CALLBACK` |
 | http-01 challenge | `CHALLENGE#<token>` | `CHALLENGE` |
+| exception | `EXCEPTION#<id>` | `EXCEPTION` |
+| exception in the list of its state | `EXCEPTIONS#<state>` | `<asked at>#<id>` |
 
 One query on a place reads what a check needs: the sighting that holds the certificate, what is attached to it, and the
 findings. Facts are not stored a second time: they are read from the DER when it is asked for. Low-cardinality index
@@ -122,6 +124,9 @@ class Item(Model):
     updated_at = _text()
     finding_key = _text()
     told = _text()  # the state that people and the event bus know
+    exception = _text()  # id of the one that covers it
+    exception_ends = _text()
+    hidden = _text()  # id of the exception for which Security Hub may have it as suppressed
 
     # scope and run
     status = _text()

@@ -65,12 +65,14 @@ class PlaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingFinding:
-    """A finding that is leased for publication. `told`: people and the event bus know this very state already."""
+    """A finding that is leased for publication. `told`: people and the event bus know this very state already.
+    `hidden`: Security Hub may have it as suppressed."""
 
     finding: Finding
     due_at: str
     attempts: int
     told: bool
+    hidden: bool = False
 
 
 class ScopeStatus(StrEnum):
@@ -116,6 +118,7 @@ class DueKind(StrEnum):
     ISSUE = "issue"  # a version that is to be issued, or whose issuance died
     DEPLOY = "deploy"  # a rollout that is to begin, or that died
     RENEW = "renew"  # a managed certificate whose next step is due
+    EXCEPTION = "exception"  # an exception that begins, is to be announced, or ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class VersionRecord:
     attempts: int = 0  # that ended in something worth trying again
     reason: str = ""  # why it failed, or waits
     message: str = ""  # the same in a sentence, with what to do
+    covered: tuple[str, ...] = ()  # policy rules that exceptions suspended for it, as it was prepared
     due_at: datetime | None = None
 
     @property
