@@ -75,9 +75,13 @@ class PerennialMember(cdk.Stack):
 
     def _findings_role(self) -> None:
         product = f"arn:{self.partition}:securityhub:*:{self.account}:product/{self.account}/default"
-        statement = aws_iam.PolicyStatement(actions=["securityhub:BatchImportFindings"], resources=[product])
-        role = self._role("Findings", FINDINGS_ROLE, [PUBLISH_ROLE], [statement])
-        acknowledge_wildcards(role, [product], "Findings are imported in the region of what they are about.")
+        hub = f"arn:{self.partition}:securityhub:*:{self.account}:hub/default"
+        statements = [
+            aws_iam.PolicyStatement(actions=["securityhub:BatchImportFindings"], resources=[product]),
+            aws_iam.PolicyStatement(actions=["securityhub:BatchUpdateFindings"], resources=[hub]),
+        ]
+        role = self._role("Findings", FINDINGS_ROLE, [PUBLISH_ROLE], statements)
+        acknowledge_wildcards(role, [product, hub], "Findings are imported in the region of what they are about.")
 
     def _solver_role(self, here: cdk.ICfnConditionExpression) -> None:
         """Only in the accounts that are configured to have zones: it may change their records."""

@@ -365,12 +365,19 @@ class PerennialHub(cdk.Stack):
         if not self._settings.findings.security_hub:
             return
         self._may_import(publish)
+        self._may_suppress(publish)
         self._may_assume(publish, FINDINGS_ROLE)
 
     def _may_import(self, function: Function) -> None:
         product = f"arn:{self.partition}:securityhub:*:{self.account}:product/{self.account}/default"
         regional = "Findings are imported in the region of what they are about."
         function.may(["securityhub:BatchImportFindings"], [product], regional)
+
+    def _may_suppress(self, function: Function) -> None:
+        """Set the Workflow status and note of findings, while an exception covers them and when it ends."""
+        hub = f"arn:{self.partition}:securityhub:*:{self.account}:hub/default"
+        regional = "Findings are changed in the region of what they are about."
+        function.may(["securityhub:BatchUpdateFindings"], [hub], regional)
 
     def _may_assume(self, function: Function, role_name: str) -> None:
         function.may(["sts:AssumeRole"], [f"arn:{self.partition}:iam::*:role/{role_name}"], MEMBERS)

@@ -24,6 +24,7 @@ OWN = {
         "events:PutEvents",
         "s3:GetObject",
         "securityhub:BatchImportFindings",
+        "securityhub:BatchUpdateFindings",
         "sns:Publish",
         "sts:AssumeRole",
     },

@@ -120,6 +120,16 @@ def test_the_tick_starts_an_assessment_only_when_something_is_due(machines: Esta
     assert len(executions(machines, "ASSESSMENT")) == 1
 
 
+def test_an_exception_that_is_due_starts_an_assessment(machines: Estate) -> None:
+    """Its workflow serves exceptions; one whose time has not come starts nothing."""
+    from excepting import ask
+
+    made = ask(machines)
+    assert dispatch.tick(machines.deployment, NOW + timedelta(minutes=1))["started"] == []
+    started = dispatch.tick(machines.deployment, made.ends + timedelta(minutes=1))["started"]
+    assert started == [f"assess-{made.ends + timedelta(minutes=1):%Y%m%dT%H%M}"]
+
+
 def _one_place() -> tuple[Scope, Any]:
     from perennial.manifest import Difference, Role, Sighting
 

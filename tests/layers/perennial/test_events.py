@@ -56,6 +56,8 @@ def test_version_1_has_these_fields_for_ever() -> None:
         "owner",
         "opened_at",
         "updated_at",
+        "exception",
+        "exception_ends",
     ]
 
 
@@ -77,6 +79,7 @@ def test_an_event_tells_a_finding_s_state() -> None:
         (State.OPEN, NOW + timedelta(seconds=1), "Finding Changed"),
         (State.RESOLVED, NOW + timedelta(seconds=1), "Finding Resolved"),
         (State.RESOLVED, NOW, "Finding Resolved"),
+        (State.SUPPRESSED, NOW, "Finding Suppressed"),
     ],
 )
 def test_the_detail_type_says_what_happened(state: State, updated_at: Any, expected: str) -> None:

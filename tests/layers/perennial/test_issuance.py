@@ -67,6 +67,40 @@ def test_next_version_has_another_key(hub: IssuingHub) -> None:
     assert hub.server.issued == 2
 
 
+def test_what_an_exception_allows_is_issued_and_says_so(hub: IssuingHub) -> None:
+    """A rule that is suspended for the managed certificate does not refuse it; the version names the exception. When
+    that has ended, the next request is refused again."""
+    from dataclasses import replace
+
+    from perennial.exception_record import ExceptionRecord, ExceptionState
+    from perennial.exception_selection import Selection
+
+    asked = ExceptionRecord(
+        id="e" * 32,
+        rule="key_strength.profile",
+        selection=Selection(managed="shop"),
+        reason="An old device.",
+        owner="shop",
+        ends=hub.now + timedelta(hours=9),
+        asked_by=("arn:x",),
+        asked_name="rita",
+        asked_at=hub.now,
+    )
+    inventory = hub.deployment.inventory
+    kept = inventory.save_exception(asked, ExceptionState.ASKED, None, hub.now)
+    inventory.save_exception(replace(kept, state=ExceptionState.ACTIVE), ExceptionState.ASKED, None, hub.now)
+    record = hub.request("shop.example.com", key="RSA-2048")
+    assert hub.run(record.reference) == "issued"
+    assert hub.version(record.reference).message.startswith(
+        f"key_strength.profile is suspended by the exception {'e' * 32}"
+    )
+    with pytest.raises(PolicyViolated, match=r"key_strength\.profile"):
+        hub.request("blog.example.com", managed="blog", key="RSA-2048")
+    hub.estate.clock.now += timedelta(hours=9)
+    with pytest.raises(PolicyViolated, match=r"key_strength\.profile"):
+        hub.request("shop.example.com", key="RSA-2048")
+
+
 def test_what_is_not_allowed_is_not_kept(hub: IssuingHub) -> None:
     """A request that policy forbids is refused with every violation, and no version is made."""
     with pytest.raises(PolicyViolated, match=r"(?s)other\.org.*RSA-2048"):

@@ -16,7 +16,7 @@ from layers.perennial.hostile import FINDING, TEXTS, stuffed
 from local_cloud.fakes.finding_format import violations
 from perennial.checks import CHECKS
 from perennial.findings import Finding, State
-from perennial.security_hub import BATCH, asff, product_arn, send
+from perennial.security_hub import BATCH, asff, product_arn, send, tell_workflow, workflow
 
 LATER = NOW + timedelta(days=75)
 MODEL = boto3.client("securityhub", region_name=REGION).meta.service_model.operation_model("BatchImportFindings")
@@ -94,7 +94,9 @@ def test_an_id_is_stable_and_an_update_is_later() -> None:
     assert not re.search(r"2026|2027", first["Id"])
 
 
-@pytest.mark.parametrize(("state", "expected"), [(State.OPEN, "ACTIVE"), (State.RESOLVED, "ARCHIVED")])
+@pytest.mark.parametrize(
+    ("state", "expected"), [(State.OPEN, "ACTIVE"), (State.SUPPRESSED, "ACTIVE"), (State.RESOLVED, "ARCHIVED")]
+)
 def test_a_resolved_finding_is_archived(state: State, expected: str) -> None:
     """The record's state follows the finding's."""
     assert document(replace(FINDING, state=state))["RecordState"] == expected
@@ -152,3 +154,67 @@ def test_findings_that_failed_are_returned_with_the_reason() -> None:
         "7": "InvalidInput: why",
         "142": "InvalidInput: why",
     }
+
+
+SUPPRESSED = replace(FINDING, state=State.SUPPRESSED, exception="e" * 32, exception_ends=LATER)
+
+
+@pytest.mark.parametrize(
+    ("finding", "hidden", "status"),
+    [
+        (FINDING, False, None),
+        (FINDING, True, "NEW"),
+        (SUPPRESSED, False, "SUPPRESSED"),
+        (SUPPRESSED, True, "SUPPRESSED"),
+        (replace(SUPPRESSED, state=State.RESOLVED), True, "NEW"),
+        (replace(FINDING, state=State.RESOLVED), False, None),
+    ],
+)
+def test_only_an_exception_and_its_end_set_the_workflow(finding: Finding, hidden: bool, status: str | None) -> None:
+    """Where no exception covers a finding, or did, what the customer set is never touched."""
+    told = workflow(finding, hidden=hidden)
+    assert (told and told[0]) == status
+
+
+def test_the_note_names_the_exception_and_its_end() -> None:
+    """Whoever finds a suppressed finding sees until when, and how to learn why."""
+    _, note = workflow(SUPPRESSED, hidden=False) or ("", "")
+    assert "e" * 32 in note and f"{LATER:%Y-%m-%d %H:%M} UTC" in note and "perennial exceptions show" in note
+
+
+class Updated:
+    """Takes updates, apart from those that it is told not to know; what it is sent must fit AWS's model."""
+
+    def __init__(self, *unknown: str) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.unknown = unknown
+
+    def batch_update_findings(self, **request: Any) -> dict[str, Any]:
+        model = boto3.client("securityhub", region_name=REGION).meta.service_model
+        report = ParamValidator().validate(request, model.operation_model("BatchUpdateFindings").input_shape)
+        assert not report.has_errors(), report.generate_report()
+        self.calls.append(request)
+        missing = [each for each in request["FindingIdentifiers"] if each["Id"] in self.unknown]
+        told = [{"FindingIdentifier": each, "ErrorCode": "FindingNotFound", "ErrorMessage": "x"} for each in missing]
+        return {"UnprocessedFindings": told}
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (100, [100]), (250, [100, 100, 50])])
+def test_a_hundred_workflows_go_in_a_call(count: int, sizes: list[int]) -> None:
+    """Those with the same status and note together, no more than Security Hub takes."""
+    hub = Updated()
+    told = [({"Id": str(number), "ProductArn": "p"}, ("SUPPRESSED", "note")) for number in range(count)]
+    assert tell_workflow(hub, told) == {}
+    assert [len(each["FindingIdentifiers"]) for each in hub.calls] == sizes
+
+
+def test_each_exception_has_its_own_note_and_what_is_not_known_is_returned() -> None:
+    """Two notes are two calls; a finding that Security Hub does not know yet is told with its error."""
+    hub = Updated("2")
+    notes = [("SUPPRESSED", "one"), ("NEW", "two"), ("SUPPRESSED", "one")]
+    told = [({"Id": str(number), "ProductArn": "p"}, note) for number, note in enumerate(notes)]
+    assert tell_workflow(hub, told) == {"2": "FindingNotFound: x"}
+    sent = {each["Note"]["Text"]: [one["Id"] for one in each["FindingIdentifiers"]] for each in hub.calls}
+    assert sent == {"one": ["0", "2"], "two": ["1"]}
+    assert {each["Workflow"]["Status"] for each in hub.calls} == {"SUPPRESSED", "NEW"}
+    assert {each["Note"]["UpdatedBy"] for each in hub.calls} == {"Perennial"}

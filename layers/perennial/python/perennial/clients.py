@@ -50,6 +50,7 @@ RATES: dict[tuple[str, str], float] = {
     ("route53", "ListHostedZonesByName"): 5,
     ("route53", "ListResourceRecordSets"): 5,
     ("securityhub", "BatchImportFindings"): 10,
+    ("securityhub", "BatchUpdateFindings"): 10,
 }
 SHARE = 0.8
 THROTTLING = frozenset(

@@ -19,8 +19,10 @@ from perennial.profiles import KeyHome
 if TYPE_CHECKING:
     from perennial.certificate import Certificate
     from perennial.deployment import Deployment
+    from perennial.exception_record import ExceptionRecord
     from perennial.managed_certificate import ManagedCertificate
     from perennial.policy import Subject, Violation
+    from perennial.policy.judgement import Active
     from perennial.targets.interface import TargetSettings
     from perennial.windows import Calendar
 
@@ -37,6 +39,7 @@ class Judge:
     now: datetime
     adopted: dict[str, Certificate | None] = field(default_factory=dict)  # by fingerprint
     _in_time: dict[tuple[Calendar, int], list[str]] = field(default_factory=dict)
+    _active: tuple[ExceptionRecord, ...] | None = None
 
     def problems(self, declared: ManagedCertificate) -> Iterator[str]:
         """Why a declaration is not allowed, one line each."""
@@ -50,10 +53,16 @@ class Judge:
             yield f"{path(declared.name, 'profile')}: there is no profile {wanted.profile}; perennial.toml has {known}"
             return
         subject = issuance.subject_of(self.deployment, wanted, profile, self.now)
-        yield from _violations(declared, subject)
+        yield from _violations(declared, subject, self._suspended)
         yield from self._targets(declared, subject)
         if not named:
             yield from self._windows(declared, subject)
+
+    def _suspended(self) -> tuple[ExceptionRecord, ...]:
+        """The exceptions that are active, which are read once for all declarations, and only where one needs them."""
+        if self._active is None:
+            self._active = self.deployment.inventory.active_exceptions()
+        return self._active
 
     def _names(self, declared: ManagedCertificate) -> Iterator[tuple[str, str]]:
         """Environment and windows that perennial.toml does not have."""
@@ -121,12 +130,13 @@ def _lifetime(now: datetime, days: int) -> Serving:
     )
 
 
-def _violations(declared: ManagedCertificate, subject: Subject) -> Iterator[str]:
-    """What policy refuses. Who brings a CSR of their own cannot declare it: each renewal needs another."""
+def _violations(declared: ManagedCertificate, subject: Subject, active: Active) -> Iterator[str]:
+    """What policy refuses, and no exception covers. Who brings a CSR of their own cannot declare it: each renewal needs
+    another."""
     if subject.profile.key_home is KeyHome.REQUESTER:
         where, name = path(declared.name, "profile"), subject.profile.name
         yield f"{where}: {name} takes a CSR for each certificate, and none can be declared: use managed request"
-    for each in policy.judge(subject):
+    for each in policy.judged(subject, active, declared.name).violations:
         if each.field != "csr":
             yield f"{path(declared.name)}.{_line(each)}"
 

@@ -151,7 +151,7 @@ def tick(deployment: Deployment, now: datetime) -> dict[str, list[str]]:
     scans = list(deployment.inventory.due(DueKind.SCAN, now, AT_ONCE))
     if scans:
         started.append(_start_discovery(deployment, scans))
-    if _anything(deployment, (DueKind.ASSESS, DueKind.PUBLISH), now) and not _running(deployment):
+    if _to_assess(deployment, now) and not _running(deployment):
         machine = deployment.named("PERENNIAL_ASSESSMENT_ARN")
         started.append(_start(deployment, machine, f"assess-{now:%Y%m%dT%H%M}", {}))
     for due in deployment.inventory.due(DueKind.RENEW, now, AT_ONCE):
@@ -226,6 +226,13 @@ def _start_discovery(deployment: Deployment, scans: list[Due]) -> str:
     for each in scans:
         deployment.inventory.scan_started(each)
     return name
+
+
+def _to_assess(deployment: Deployment, now: datetime) -> bool:
+    """Whether a place, a finding or an exception is due."""
+    if _anything(deployment, (DueKind.ASSESS, DueKind.PUBLISH), now):
+        return True
+    return next(deployment.inventory.exceptions_due(now, 1), None) is not None
 
 
 def _anything(deployment: Deployment, kinds: Iterable[DueKind], now: datetime) -> bool:

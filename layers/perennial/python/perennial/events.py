@@ -4,6 +4,7 @@
 | --- | --- |
 | Finding Opened | a check fails where it did not before |
 | Finding Changed | it still fails, and the detail, the owner or the certificate is another |
+| Finding Suppressed | it fails, and an exception covers it: people are not told |
 | Finding Resolved | it passes again, or the certificate is gone |
 """
 
@@ -46,6 +47,8 @@ class FindingEvent:
     owner: str | None
     opened_at: str
     updated_at: str
+    exception: str | None
+    exception_ends: str | None
 
 
 def finding_event(finding: Finding) -> FindingEvent:
@@ -69,13 +72,15 @@ def finding_event(finding: Finding) -> FindingEvent:
         owner=finding.owner,
         opened_at=finding.opened_at.isoformat(),
         updated_at=finding.updated_at.isoformat(),
+        exception=finding.exception or None,
+        exception_ends=finding.exception_ends.isoformat() if finding.exception_ends else None,
     )
 
 
 def detail_type(finding: Finding) -> str:
     """`Finding Opened` for its first state, else what became of it."""
-    if finding.state == "resolved":
-        return "Finding Resolved"
+    if finding.state in ("resolved", "suppressed"):
+        return f"Finding {finding.state.title()}"
     return "Finding Opened" if finding.opened_at == finding.updated_at else "Finding Changed"
 
 

@@ -9,7 +9,7 @@ starts the workflow again where it died.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from perennial.certificate import Certificate
     from perennial.certificate_request import CertificateRequest
     from perennial.deployment import Deployment
+    from perennial.exception_record import ExceptionRecord
     from perennial.issuers.interface import Issuer, Outcome
     from perennial.key_store import KeyStore
     from perennial.policy import Subject
@@ -69,6 +70,7 @@ NEXT_STEPS = {  # for a person, by the reason for which a version failed
     "failed": "look at the functions' logs, as a step crashed every time",
 }
 REQUESTED, ISSUED, REVOKED = "version.request", "version.issue", "version.revoke"  # actions in the audit trail
+MAX_COVERED = 1_000  # characters that name the exceptions of a version
 OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
 
 
@@ -144,7 +146,7 @@ def _judged(
     if not MANAGED.fullmatch(managed):
         raise InvalidInput(f"{managed[:100]!r} cannot name a managed certificate; use a-z, 0-9, dots and hyphens")
     profile = profile_of(deployment, wanted)
-    policy.require(subject_of(deployment, wanted, profile, now))
+    policy.require(subject_of(deployment, wanted, profile, now), active(deployment), managed)
     if wanted.csr:  # nothing that stood around it is kept
         wanted = replace(wanted, csr=signing_request.read(wanted.csr).der)
     return wanted, wanted.issuer or profile.issuer
@@ -178,6 +180,11 @@ def profile_of(deployment: Deployment, wanted: CertificateRequest) -> Profile:
     return profiles[wanted.profile]
 
 
+def active(deployment: Deployment) -> Callable[[], tuple[ExceptionRecord, ...]]:
+    """Asks for the exceptions that are active; policy does so only where a rule is violated."""
+    return lambda: deployment.inventory.active_exceptions()
+
+
 def subject_of(deployment: Deployment, wanted: CertificateRequest, profile: Profile, now: datetime) -> Subject:
     """What policy judges. One that chooses an issuer that is not there is judged with its profile's, and refused."""
     from perennial import policy
@@ -198,13 +205,16 @@ def prepare(deployment: Deployment, reference: str, now: datetime) -> Step:
     record = deployment.inventory.version(reference)
     if record.state.ended:
         return Step(next="clean", doing="removing what is still shown")
+    told = "" if record.attempts else record.message  # what exceptions cover stays; a failure's message does not
     if record.state is VersionState.REQUESTED:
         profile = profile_of(deployment, record.request)
         subject = subject_of(deployment, record.request, profile, now)
-        policy.require(subject)
+        covered = policy.require(subject, active(deployment), record.managed)
         record = replace(_with_key(deployment, record, profile), validity_days=policy.days(subject))
-        record = replace(record, state=VersionState.PREPARED)
-    deployment.inventory.save_version(replace(record, message=""), now + SILENCE)
+        rules = tuple(sorted({each.violation.rule for each in covered}))
+        record = replace(record, state=VersionState.PREPARED, covered=rules)
+        told = "; ".join(dict.fromkeys(map(str, covered)))[:MAX_COVERED]
+    deployment.inventory.save_version(replace(record, message=told), now + SILENCE)
     return Step(next="store" if record.state is VersionState.RECEIVED else "advance", doing="asking the issuer")
 
 
@@ -474,8 +484,8 @@ def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None
     from perennial import issued
     from perennial.certificate import parse
 
-    profile = profile_of(deployment, record.request)
     settings = issuer_of(deployment, record)
+    profile = _as_prepared(profile_of(deployment, record.request), record)
     found = issued.problems(
         record.chain,
         names=record.request.names,
@@ -493,6 +503,14 @@ def _judge(deployment: Deployment, record: VersionRecord, now: datetime) -> None
     raise WrongCertificate(
         f"{settings.name} issued something else than was requested, and it is {revoked}: {' '.join(found)}"
     )
+
+
+def _as_prepared(profile: Profile, record: VersionRecord) -> Profile:
+    """The profile with the key type that an exception allowed as the version was prepared: whenever that ends, what was
+    asked for under it is not wrong."""
+    if "key_strength.profile" not in record.covered:
+        return profile
+    return replace(profile, keys=(*profile.keys, record.key))
 
 
 def _public_key(record: VersionRecord) -> str:

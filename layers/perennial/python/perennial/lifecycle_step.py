@@ -96,10 +96,11 @@ def noted(known: Situation, now: datetime) -> Situation:
 
 def gather(deployment: Deployment, record: ManagedRecord, now: datetime) -> Situation:
     """All that a decision is made of."""
-    inventory = deployment.inventory
+    inventory, settings = deployment.inventory, deployment.settings
+    rules = lifecycle_rules.rules(settings, record)
     return Situation(
         record=record,
-        rules=lifecycle_rules.rules(deployment.settings, record),
+        rules=lifecycle_rules.with_exceptions(rules, settings, record, inventory.active_exceptions, now),
         version=next(iter(inventory.versions(record.name, limit=1)), None),
         rollout=next(iter(inventory.rollouts(record.name, limit=1)), None),
         calendar=lifecycle_rules.calendar(deployment.settings, record.declared),

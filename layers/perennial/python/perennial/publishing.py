@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from perennial import assessment, events, ownership, security_hub
+from perennial import assessment, events, exception_serving, ownership, security_hub, suppression
 from perennial.certificate import Certificate
 from perennial.checks.interface import Severity, Subject
 from perennial.clients import meaning, meant
@@ -24,6 +24,7 @@ from perennial.findings import REFRESH, Finding, FindingsDifference, State, diff
 from perennial.inventory.records import DueKind, OutgoingFinding, PlaceRecord, SightingRecord
 from perennial.manifest import Scope
 from perennial.scanners.interface import GLOBAL
+from perennial.suppression import NOTHING, Suspensions
 
 ASSESSED_AT_ONCE = 400
 PUBLISHED_AT_ONCE = 500
@@ -45,12 +46,19 @@ def assess_due(deployment: Deployment, *, shard: int, now: datetime, deadline: d
         due = list(deployment.inventory.due(DueKind.ASSESS, now, ASSESSED_AT_ONCE, shard))
         if not due:
             return {"assessed": assessed, "remaining": False}
-        with ThreadPoolExecutor(WORKERS) as pool:
-            assessed += sum(pool.map(lambda each: assess_place(deployment, each.pk.removeprefix("PLACE#"), now), due))
+        assessed += _assess(deployment, [each.pk.removeprefix("PLACE#") for each in due], now)
     return {"assessed": assessed, "remaining": True}
 
 
-def assess_place(deployment: Deployment, place: str, now: datetime) -> int:
+def _assess(deployment: Deployment, places: Sequence[str], now: datetime) -> int:
+    """Assess a batch of places. What is suspended is read once for all of them."""
+    inventory = deployment.inventory
+    suspended = suppression.suspensions(inventory.active_exceptions(), now, inventory.fingerprints_of)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return sum(pool.map(lambda place: assess_place(deployment, place, now, suspended), places))
+
+
+def assess_place(deployment: Deployment, place: str, now: datetime, suspended: Suspensions = NOTHING) -> int:
     """Assess one place as it is now, write what changed, and when to look again. Returns 1."""
     from perennial.checks import CHECKS
 
@@ -62,8 +70,10 @@ def assess_place(deployment: Deployment, place: str, now: datetime) -> int:
         inventory.settle(record, change, None, now)
         _wake_same_key(deployment, _same_key_as_before(deployment, record), change, now)
         return 1
-    change = difference(record.findings, assessment.assess(subject, CHECKS, now), now)
-    inventory.settle(record, change, assessment.again(subject, CHECKS, now), now)
+    verdicts = suppression.suppressed(assessment.assess(subject, CHECKS, now), subject.certificate, suspended)
+    change = difference(record.findings, verdicts, now)
+    times = (assessment.again(subject, CHECKS, now), suppression.until(verdicts))
+    inventory.settle(record, change, min((each for each in times if each), default=None), now)
     _wake_same_key(deployment, subject.same_key, change, now)
     return 1
 
@@ -113,15 +123,26 @@ def _same_key_as_before(deployment: Deployment, record: PlaceRecord) -> tuple[st
 
 def _wake_same_key(deployment: Deployment, same_key: Sequence[str], change: FindingsDifference, now: datetime) -> None:
     """A key that turns out to be used twice concerns the other certificate's places too."""
-    touched = (*change.opened, *change.changed, *change.resolved)
-    if any(each.check.startswith("keys.") and "reused" in each.check for each in touched):
+    if any(each.check.startswith("keys.") and "reused" in each.check for each in change.findings):
         for fingerprint in same_key:
             deployment.inventory.assess_soon(deployment.inventory.places_of(fingerprint), now)
 
 
 @meant("assessment: publish")
 def publish_due(deployment: Deployment, *, now: datetime, deadline: datetime) -> dict[str, Any]:
-    """Publish the findings that are due. Returns {"published": n, "failed": n, "remaining": bool}."""
+    """Serve the exceptions that are due, then publish the findings that are. Returns {"published": n, "failed": n,
+    "remaining": bool}.
+
+    Raises: PerennialError; the trouble of an exception after the findings were published.
+    """
+    trouble = exception_serving.serve_due(deployment, now=now, deadline=deadline)
+    result = _publish_due(deployment, now, deadline)
+    if trouble:
+        raise trouble
+    return result
+
+
+def _publish_due(deployment: Deployment, now: datetime, deadline: datetime) -> dict[str, Any]:
     published = failed = 0
     while deployment.clock() < deadline:
         batch = list(_outgoing(deployment, now))
@@ -156,25 +177,25 @@ def _settle(deployment: Deployment, each: OutgoingFinding, error: str | None, no
         again = now + min(timedelta(minutes=1) * 2**each.attempts, timedelta(hours=6))
         deployment.inventory.not_published(each, again, error)
         return
-    is_open = each.finding.state is State.OPEN
-    forget = None if is_open else int((now + FORGET).timestamp())
-    deployment.inventory.published(each, now + REFRESH if is_open else None, forget)
+    holds = each.finding.state is not State.RESOLVED
+    forget = None if holds else int((now + FORGET).timestamp())
+    shown = each.hidden and each.finding.state is not State.SUPPRESSED and deployment.settings.findings.security_hub
+    deployment.inventory.published(each, now + REFRESH if holds else None, forget, shown=shown)
 
 
 def _to_security_hub(deployment: Deployment, batch: Sequence[OutgoingFinding], now: datetime) -> dict[str, str]:
     """Import the findings, account by account and region by region. Returns finding id → error."""
     failed: dict[str, str] = {}
-    findings = [each.finding for each in batch]
     for (account, region), group in groupby(
-        sorted(findings, key=lambda each: _destination(deployment, each.scope)),
-        key=lambda each: _destination(deployment, each.scope),
+        sorted(batch, key=lambda each: _destination(deployment, each.finding.scope)),
+        key=lambda each: _destination(deployment, each.finding.scope),
     ):
         members = list(group)
         try:
             failed |= _import(deployment, account, region, members, now)
         except (ClientError, BotoCoreError) as error:
             reason = meaning(error, f"security_hub in {account} {region}")
-            failed |= {each.id: str(reason) for each in members}
+            failed |= {each.finding.id: str(reason) for each in members}
     return failed
 
 
@@ -184,21 +205,28 @@ def _destination(deployment: Deployment, scope: Scope) -> tuple[str, str]:
 
 
 def _import(
-    deployment: Deployment, account: str, region: str, findings: Sequence[Finding], now: datetime
+    deployment: Deployment, account: str, region: str, batch: Sequence[OutgoingFinding], now: datetime
 ) -> dict[str, str]:
+    """Import findings of one account and region, then tell which of them are suppressed, or are so no more."""
     clients = deployment.clients_of(account, FINDINGS_ROLE).at(region)
     partition = clients.session.get_partition_for_region(region)
-    documents = [security_hub.asff(each, partition=partition, region=region, now=now) for each in findings]
-    errors = security_hub.send(clients("securityhub"), documents)
-    return {
-        finding.id: errors[document["Id"]]
-        for finding, document in zip(findings, documents, strict=True)
-        if document["Id"] in errors
+    documents = {
+        each.finding.id: security_hub.asff(each.finding, partition=partition, region=region, now=now) for each in batch
     }
+    client = clients("securityhub")
+    errors = security_hub.send(client, list(documents.values()))
+    workflow = [
+        (documents[each.finding.id], words)
+        for each in batch
+        if documents[each.finding.id]["Id"] not in errors
+        and (words := security_hub.workflow(each.finding, hidden=each.hidden))
+    ]
+    errors |= security_hub.tell_workflow(client, workflow)
+    return {each: errors[document["Id"]] for each, document in documents.items() if document["Id"] in errors}
 
 
 def _tell(deployment: Deployment, findings: Sequence[Finding]) -> None:
-    """Tell the event bus of every change, and people of those that are severe enough.
+    """Tell the event bus of every change, and people of those that are severe enough and not suspended.
 
     Raises: PerennialError; nothing is marked as told, so the whole is tried again.
     """
@@ -207,7 +235,7 @@ def _tell(deployment: Deployment, findings: Sequence[Finding]) -> None:
     try:
         events.send(deployment.clients("events"), deployment.named("PERENNIAL_BUS_NAME"), findings)
         least = Severity(deployment.settings.findings.notify_from).rank
-        severe = [each for each in findings if each.severity.rank <= least]
+        severe = [each for each in findings if each.severity.rank <= least and not each.exception]
         if severe:
             subject, text = message(severe)
             topic = deployment.named("PERENNIAL_TOPIC_ARN")

@@ -1,19 +1,22 @@
 """Findings as AWS Security Hub CSPM takes them (ASFF), and their import.
 
-Ids are stable. Severity and types go into FindingProviderFields; Workflow and Note are the customer's and never sent.
-Source: AWS Security Hub user guide, BatchImportFindings and ASFF.
+Ids are stable. Severity and types go into FindingProviderFields; Workflow and Note are the customer's and never sent
+with a finding. Only an exception, which the customer granted, sets them by a call of its own, and its end takes that
+back. Source: AWS Security Hub user guide, BatchImportFindings, BatchUpdateFindings and ASFF.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from perennial.findings import Finding, State
 
 BATCH = 100  # findings in one call
 COMPANY = "Perennial"
+NOTE = 512  # characters
 TYPE = "Software and Configuration Checks/AWS Security Best Practices/Certificates"
 _RESOURCE_TYPES = {  # the service of an ARN -> ASFF resource type
     "acm": "AwsCertificateManagerCertificate",
@@ -50,7 +53,7 @@ def asff(finding: Finding, *, partition: str, region: str, now: datetime) -> dic
         "Types": [TYPE],
         "Resources": [_resource(finding, partition, region)],
         "ProductFields": _fields(finding),
-        "RecordState": "ACTIVE" if finding.state is State.OPEN else "ARCHIVED",
+        "RecordState": "ARCHIVED" if finding.state is State.RESOLVED else "ACTIVE",
     }
 
 
@@ -95,4 +98,35 @@ def send(client: Any, documents: Sequence[dict[str, Any]]) -> dict[str, str]:
         reply = client.batch_import_findings(Findings=list(documents[start : start + BATCH]))
         for each in reply.get("FailedFindings", ()):
             failed[each["Id"]] = f"{each.get('ErrorCode', '')}: {each.get('ErrorMessage', '')}"
+    return failed
+
+
+def workflow(finding: Finding, *, hidden: bool) -> tuple[str, str] | None:
+    """The Workflow status and the note that a finding is to have: SUPPRESSED while an exception covers it, NEW where
+    Security Hub may still have it as suppressed (`hidden`). None: both stay as the customer set them."""
+    if finding.state is State.SUPPRESSED:
+        end = f" until {finding.exception_ends:%Y-%m-%d %H:%M} UTC" if finding.exception_ends else ""
+        named = f"perennial exceptions show {finding.exception}"
+        return "SUPPRESSED", f"Suspended by the exception {finding.exception}{end}. Who granted it, and why: {named}"
+    return ("NEW", "No exception covers this any more.") if hidden else None
+
+
+def tell_workflow(client: Any, told: Sequence[tuple[dict[str, Any], tuple[str, str]]]) -> dict[str, str]:
+    """Set status and note of imported findings. Returns id → error for those that Security Hub did not take: one that
+    was imported just now may not be known yet, and is told later.
+
+    Raises: ClientError when a whole call is refused.
+    """
+    failed: dict[str, str] = {}
+    for (status, note), group in groupby(sorted(told, key=lambda each: each[1]), key=lambda each: each[1]):
+        named = [{"Id": document["Id"], "ProductArn": document["ProductArn"]} for document, _ in group]
+        for start in range(0, len(named), BATCH):
+            reply = client.batch_update_findings(
+                FindingIdentifiers=named[start : start + BATCH],
+                Note={"Text": note[:NOTE], "UpdatedBy": COMPANY},
+                Workflow={"Status": status},
+            )
+            for each in reply.get("UnprocessedFindings", ()):
+                words = f"{each.get('ErrorCode', '')}: {each.get('ErrorMessage', '')}"
+                failed[each["FindingIdentifier"]["Id"]] = words
     return failed

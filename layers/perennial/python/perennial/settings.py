@@ -17,6 +17,7 @@ from perennial import (
     api_settings,
     approval_settings,
     audit_settings,
+    exception_settings,
     issuance_settings,
     targets,
     window_settings,
@@ -27,6 +28,7 @@ from perennial.approval_settings import Approvals
 from perennial.audit_settings import Audit
 from perennial.checks.interface import Organisation
 from perennial.errors import InvalidConfiguration
+from perennial.exception_settings import Exceptions
 from perennial.profiles import Issuer, Profile, Solvers
 from perennial.profiles import Organisation as Policy
 from perennial.settings_table import Table, shown
@@ -101,6 +103,7 @@ class Settings:
     api: Api = field(default_factory=Api)
     audit: Audit = field(default_factory=Audit)
     approvals: Approvals = field(default_factory=Approvals)
+    exceptions: Exceptions = field(default_factory=Exceptions)
 
 
 def load(text: str) -> Settings:
@@ -142,6 +145,7 @@ def parse(document: Mapping[str, Any]) -> Settings:
         api=api_settings.api(Table(document, "api", problems)),
         audit=audit_settings.audit(Table(document, "audit", problems)),
         approvals=approval_settings.approvals(Table(document, "approvals", problems)),
+        exceptions=exception_settings.exceptions(Table(document, "exceptions", problems)),
     )
     known = tuple(each.name for each in fields(Settings))
     problems += [f"{shown(name)}: not known; there are {', '.join(known)}" for name in document if name not in known]

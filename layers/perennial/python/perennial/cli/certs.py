@@ -116,7 +116,7 @@ def show(which: str, pem: bool, output: str, table_name: str | None, profile: st
     FINGERPRINT is the SHA-256 of the certificate, or its first 8 digits or more, colons allowed; or the place where
     it is: an ARN or host:port.
     """
-    from perennial.cli import deployed, record
+    from perennial.cli import deployed, record, suspensions
     from perennial.which_certificate import fingerprint_of
 
     stored = deployed.inventory(table_name, profile, region)
@@ -127,9 +127,10 @@ def show(which: str, pem: bool, output: str, table_name: str | None, profile: st
     if pem:
         lines: Iterator[str] = record.pem(found.certificate)
     elif output == JSON:
-        lines = record.json_lines(found)
+        lines = record.json_lines(found, suspensions.of_certificate(stored, found, datetime.now(UTC)))
     else:
-        lines = record.text(found, _titles(stored))
+        covered = suspensions.of_certificate(stored, found, datetime.now(UTC))
+        lines = record.text(found, _titles(stored), covered)
     for line in lines:
         print(line)
 

@@ -37,6 +37,7 @@ _SCOPE = ("scope", "status", "reason", "message", "sightings", "completed_at", "
         "perennial findings --severity high",
         "perennial findings --owner payments --json",
         "perennial findings --check expiry.soon --output csv",
+        "perennial findings --suppressed",
     )
 )
 @click.option(
@@ -49,6 +50,7 @@ _SCOPE = ("scope", "status", "reason", "message", "sightings", "completed_at", "
 @click.option("--owner", help="Only those of this owner's certificates.")
 @click.option("--check", help="Only those of this check, by its id.")
 @click.option("--account", type=ONE_ACCOUNT, help="Only those in this account.")
+@click.option("--suppressed", is_flag=True, help="Those that an exception covers, in place of the open ones.")
 @options.output(TABLE, JSON, CSV)
 @options.session
 def findings(
@@ -56,12 +58,13 @@ def findings(
     owner: str | None,
     check: str | None,
     account: str | None,
+    suppressed: bool,
     output: str,
     table_name: str | None,
     profile: str | None,
     region: str | None,
 ) -> None:
-    """Open findings of the deployment, the worst first."""
+    """Open findings of the deployment, the worst first. What an exception covers is not among them."""
     from perennial.assessment import worst_first
     from perennial.checks.interface import Severity
     from perennial.cli.deployed import inventory
@@ -69,20 +72,22 @@ def findings(
     if check is not None:
         _known(check)
     wanted = list(Severity)[: Severity(severity).rank + 1]
+    stored = inventory(table_name, profile, region)
     found = worst_first(
         each
-        for each in inventory(table_name, profile, region).findings(wanted)
-        if each.state == "open"  # an index tells it a moment late
+        for each in (stored.suppressed_findings() if suppressed else stored.findings(wanted))
+        if each.severity in wanted
         and (owner is None or each.owner == owner)
         and (check is None or each.check == check)
         and (account is None or each.scope.account == account)
     )
     if output == TABLE:
-        _findings_table(found)
+        _findings_table(found, "suppressed" if suppressed else "open")
     else:
         from perennial.cli.documents import of_finding
 
-        _print(output, _FINDING, map(of_finding, found))
+        columns = (*_FINDING, "exception", "exception_ends") if suppressed else _FINDING
+        _print(output, columns, map(of_finding, found))
 
 
 def _known(check: str) -> None:
@@ -93,11 +98,11 @@ def _known(check: str) -> None:
         raise InvalidInput(f"there is no check {check[:60]!r}; there are {', '.join(CHECKS)}")
 
 
-def _findings_table(found: list[Finding]) -> None:
+def _findings_table(found: list[Finding], kind: str) -> None:
     from perennial.cli.tables import console, findings_table
 
     if not found:
-        click.echo("No open findings. How far Discovery sees: perennial scopes", err=True)
+        click.echo(f"No {kind} findings. How far Discovery sees: perennial scopes", err=True)
     findings_table(found, console(sys.stdout))
 
 

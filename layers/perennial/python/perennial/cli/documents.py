@@ -123,7 +123,13 @@ def of_finding(finding: Finding) -> Document:
         "location": finding.location,
         "resource": finding.resource,
         "fingerprint": finding.fingerprint,
+        **_exception(finding),
     }
+
+
+def _exception(finding: Finding) -> Document:
+    """What covers a finding; nothing where it is open."""
+    return {"exception": finding.exception, "exception_ends": time(finding.exception_ends)} if finding.exception else {}
 
 
 def called(finding: Finding) -> str:

@@ -52,19 +52,22 @@ def why(name: str, output: str, table_name: str | None, profile: str | None, reg
     from datetime import UTC
 
     from perennial import lifecycle, lifecycle_step
+    from perennial.cli import suspensions
     from perennial.cli.deployed import deployment
 
     found, now = deployment(table_name, profile, region), datetime.now(UTC)
     record = found.inventory.managed_certificate(name)
     known = lifecycle_step.noted(lifecycle_step.gather(found, record, now), now)
     decision = lifecycle.decide(known, now)
+    covered = suspensions.of_managed(found.inventory, record, now)
     if output == JSON:
         from perennial.cli import documents
 
-        for line in documents.json_array([_document(known, decision)]):
+        document = {**_document(known, decision), "exceptions": suspensions.documents(covered)}
+        for line in documents.json_array([document]):
             print(line)
         return
-    for line in _lines(known, decision, now):
+    for line in (*_lines(known, decision, now), *suspensions.lines(covered)):
         print(line)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from perennial.assessment import worst_first
 from perennial.certificate import Certificate
-from perennial.cli import documents
+from perennial.cli import documents, suspensions
 from perennial.cli.plain import plain
 from perennial.errors import NotFound
+from perennial.exception_record import ExceptionRecord
 from perennial.findings import Finding, State
 from perennial.inventory.records import CertificateRecord, SightingRecord
 
@@ -43,7 +44,7 @@ def pem(certificate: Certificate) -> Iterator[str]:
     yield "-----END CERTIFICATE-----"
 
 
-def json_lines(record: CertificateRecord) -> Iterator[str]:
+def json_lines(record: CertificateRecord, exceptions: Sequence[ExceptionRecord] = ()) -> Iterator[str]:
     """The same as `text`, for programs."""
     document = {
         **documents.of_certificate(record.certificate),
@@ -52,7 +53,9 @@ def json_lines(record: CertificateRecord) -> Iterator[str]:
         "gone_at": documents.time(record.gone_at),
         "held": [_sighting(each) for each in record.held],
         "attached": [_sighting(each) for each in record.attached],
-        "findings": [documents.of_finding(each) for each in _open(record)],
+        "findings": [documents.of_finding(each) for each in _those(record, State.OPEN)],
+        "suppressed": [documents.of_finding(each) for each in _those(record, State.SUPPRESSED)],
+        "exceptions": suspensions.documents(exceptions),
         "chain": _chain(record),
     }
     return documents.json_lines(document)
@@ -75,8 +78,10 @@ def _has_chain(record: SightingRecord) -> bool:
     return record.gone_at is None and bool(record.sighting.attributes.get("chain"))
 
 
-def text(record: CertificateRecord, title: Callable[[str], str | None]) -> Iterator[str]:
-    """Facts, places, attachments, findings and chain, for a person. `title` names another certificate."""
+def text(
+    record: CertificateRecord, title: Callable[[str], str | None], exceptions: Sequence[ExceptionRecord] = ()
+) -> Iterator[str]:
+    """Facts, places, attachments, findings, exceptions and chain, for a person. `title` names another certificate."""
     certificate = record.certificate
     yield plain(certificate.title)
     yield f"  {'Fingerprint':<12} {certificate.fingerprint}"
@@ -88,7 +93,9 @@ def text(record: CertificateRecord, title: Callable[[str], str | None]) -> Itera
     yield f"  {'First seen':<12} {record.first_seen:%Y-%m-%d %H:%M} UTC"
     yield from _places("Held at", record.held)
     yield from _places("Used by", record.attached)
-    yield from _findings(record)
+    yield from _findings("Findings", _those(record, State.OPEN))
+    yield from _findings("Suppressed findings", _those(record, State.SUPPRESSED))
+    yield from ["", "Exceptions", *suspensions.lines(exceptions)] if exceptions else ()
     links = [f"  {each[:16]}  {plain(title(each) or 'not in the inventory')}" for each in _chain(record)]
     yield from ["", "Chain", *links] if links else ()
 
@@ -109,17 +116,19 @@ def _places(heading: str, records: tuple[SightingRecord, ...]) -> Iterator[str]:
         yield f"    {plain(each.scope.key)}, {each.sighting.role} since {each.first_seen:%Y-%m-%d %H:%M} UTC{gone}"
 
 
-def _open(record: CertificateRecord) -> list[Finding]:
-    """The findings that still hold; the inventory keeps resolved ones for a while."""
-    return worst_first(each for each in record.findings if each.state is State.OPEN)
+def _those(record: CertificateRecord, state: State) -> list[Finding]:
+    """The findings in one state; the inventory keeps resolved ones for a while."""
+    return worst_first(each for each in record.findings if each.state is state)
 
 
-def _findings(record: CertificateRecord) -> Iterator[str]:
-    found = _open(record)
+def _findings(heading: str, found: list[Finding]) -> Iterator[str]:
     if found:
         yield ""
-        yield "Findings"
+        yield heading
     for each in found:
         yield f"  {each.severity.upper()}  {plain(each.title)}"
         yield f"    {plain(each.detail)}"
-        yield f"    {plain(each.remediation)}"
+        if each.exception and each.exception_ends:
+            yield f"    Suspended until {each.exception_ends:%Y-%m-%d %H:%M} UTC by the exception {each.exception}"
+        else:
+            yield f"    {plain(each.remediation)}"

@@ -62,13 +62,20 @@ def _check(findings: list[Finding], out: Console, *, with_account: bool) -> None
     out.print(Text.assemble((first.severity.upper(), style), f"  {plain(first.title)} ", (f"({len(findings)})", "dim")))
     out.print(Padding(Text(plain(first.remediation), "dim"), (0, 0, 0, 2), expand=False))
     rows = [
-        (Text(plain(called(each)), "bold"), Text(plain(each.detail)), Text(_where(each, with_account), "dim"))
+        (Text(plain(called(each)), "bold"), Text(plain(_detail(each))), Text(_where(each, with_account), "dim"))
         for each in findings[:MAX_OF_CHECK]
     ]
     out.print(_side_by_side(rows) if out.width >= WIDE else _below(rows))
     if len(findings) > MAX_OF_CHECK:
         out.print(Text(f"  … and {len(findings) - MAX_OF_CHECK:,} more: --output json, csv or html shows all", "dim"))
     out.print()
+
+
+def _detail(finding: Finding) -> str:
+    """The detail, and what covers it."""
+    if not finding.exception:
+        return finding.detail
+    return f"{finding.detail} Suspended until {day(finding.exception_ends)} by the exception {finding.exception}."
 
 
 def _side_by_side(rows: Sequence[tuple[Text, ...]]) -> Padding:

@@ -31,6 +31,7 @@ CERTIFICATE = "CERT"
 PLACE = "PLACE#"
 SIGHTING = "SIGHTING#"
 FINDING = "FINDING#"
+SUPPRESSED = "suppressed"  # the partition of the index of findings that has those; the others are named by severity
 MAX_KEY = 1_000  # bytes; DynamoDB takes 1,024 for a sort key
 MAX_NAME = 800  # bytes of a name that is asked by; a hostile common name may be longer
 MAX_WORD = 250  # characters of an issuer or owner that lists are asked by
@@ -223,15 +224,26 @@ def finding_actions(finding: Finding, due: datetime) -> list[Action]:
         state=str(finding.state),
         opened_at=stamp(finding.opened_at),
         updated_at=stamp(finding.updated_at),
-        finding_key=sharded(str(finding.severity), finding.id) if is_open else None,
+        exception=finding.exception or None,
+        exception_ends=stamp(finding.exception_ends) if finding.exception_ends else None,
+        finding_key=sharded(partition, finding.id) if (partition := partition_of(finding)) else None,
         owned_finding_key=owned_finding_key(finding.severity, finding.owner) if is_open and finding.owner else None,
     )
+    hidden = [Item.hidden.set(finding.exception)] if finding.state is State.SUPPRESSED else []
     return [
         Item.kind.set("finding"),
         *described,
+        *hidden,
         Item.expires_at.remove(),
         *due_actions(DueKind.PUBLISH, finding.place, due),
     ]
+
+
+def partition_of(finding: Finding) -> str:
+    """The partition of the index in which a finding is, without its shard; "" for none."""
+    if finding.state is State.SUPPRESSED:
+        return SUPPRESSED
+    return str(finding.severity) if finding.state is State.OPEN else ""
 
 
 def finding_of(item: Item) -> Finding:
@@ -250,6 +262,8 @@ def finding_of(item: Item) -> Finding:
         not_after=time(item.not_after),
         owner=item.owner,
         state=State(item.state),
+        exception=item.exception or "",
+        exception_ends=time(item.exception_ends),
         opened_at=time_of(item.opened_at),
         updated_at=time_of(item.updated_at),
     )
@@ -259,7 +273,11 @@ def outgoing_of(item: Item) -> OutgoingFinding:
     finding = finding_of(item)
     attempts = int(item.attempts or 0)
     return OutgoingFinding(
-        finding=finding, due_at=item.due_at or "", attempts=attempts, told=item.told == state_name(finding)
+        finding=finding,
+        due_at=item.due_at or "",
+        attempts=attempts,
+        told=item.told == state_name(finding),
+        hidden=bool(item.hidden),
     )
 
 

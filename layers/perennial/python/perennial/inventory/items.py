@@ -22,6 +22,8 @@
 | change request | `REQUEST#<id>` | `REQUEST` |
 | token of the workflow that waits for it | `REQUEST#<id>` | `TOKEN` |
 | pointer of a list to a request | `REQUESTS#<state>#OF#<owner>`, each or "" | `<id>` |
+| exception | `EXCEPTION#<id>` | `EXCEPTION` |
+| exception in the list of its state | `EXCEPTIONS#<state>` | `<asked at>#<id>` |
 
 One query on a place reads what a check needs: the sighting that holds the certificate, what is attached to it, and the
 findings. Facts are not stored a second time: they are read from the DER when it is asked for. Low-cardinality index
@@ -126,6 +128,9 @@ class Item(Model):
     finding_key = _text()
     owned_finding_key = _text()
     told = _text()  # the state that people and the event bus know
+    exception = _text()  # id of the one that covers it
+    exception_ends = _text()
+    hidden = _text()  # id of the exception for which Security Hub may have it as suppressed
 
     # scope and run
     status = _text()

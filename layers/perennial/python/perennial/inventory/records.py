@@ -67,12 +67,14 @@ class PlaceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingFinding:
-    """A finding that is leased for publication. `told`: people and the event bus know this very state already."""
+    """A finding that is leased for publication. `told`: people and the event bus know this very state already.
+    `hidden`: Security Hub may have it as suppressed."""
 
     finding: Finding
     due_at: str
     attempts: int
     told: bool
+    hidden: bool = False
 
 
 class ScopeStatus(StrEnum):
@@ -119,6 +121,7 @@ class DueKind(StrEnum):
     DEPLOY = "deploy"  # a rollout that is to begin, or that died
     RENEW = "renew"  # a managed certificate whose next step is due
     REQUEST = "request"  # a change request that is to be told, applied or ended
+    EXCEPTION = "exception"  # an exception that begins, is to be announced, or ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +192,7 @@ class VersionRecord:
     attempts: int = 0  # that ended in something worth trying again
     reason: str = ""  # why it failed, or waits
     message: str = ""  # the same in a sentence, with what to do
+    covered: tuple[str, ...] = ()  # policy rules that exceptions suspended for it, as it was prepared
     due_at: datetime | None = None
 
     @property

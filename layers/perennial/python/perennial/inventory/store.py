@@ -11,22 +11,21 @@ from perennial.inventory.audit import Trail
 from perennial.inventory.audit_pages import TrailPages
 from perennial.inventory.budgets import Budgets
 from perennial.inventory.callbacks import Callbacks
+from perennial.inventory.exceptions import ExceptionItems
 from perennial.inventory.items import Item, stamp
 from perennial.inventory.lists import Lists
-from perennial.inventory.managed import Managed
 from perennial.inventory.managed_pages import ManagedPages
 from perennial.inventory.questions import Questions
 from perennial.inventory.records import RunRecord, ScopeRecord
 from perennial.inventory.requests import Requests
 from perennial.inventory.rollouts import Rollouts
-from perennial.inventory.verdicts import Verdicts
 from perennial.inventory.writing import update
 
 KEPT = timedelta(days=365)  # a run
 
 
 class Inventory(
-    Verdicts, Rollouts, Managed, ManagedPages, Budgets, Callbacks, Requests, Trail, TrailPages, Questions, Lists
+    ExceptionItems, Rollouts, ManagedPages, Budgets, Callbacks, Requests, Trail, TrailPages, Questions, Lists
 ):
     """The table's only door. Clients come from the standard AWS environment unless credentials are given (botocore's
     frozen credentials, for a profile). One process works with one table at a time."""

@@ -50,7 +50,7 @@ class Verdicts(Observations):
 
     def settle(self, record: PlaceRecord, change: FindingsDifference, again: datetime | None, now: datetime) -> None:
         """Write the findings that changed, each due for publication, then the time of the place's next assessment."""
-        for finding in (*change.opened, *change.changed, *change.resolved):
+        for finding in change.findings:
             update(finding_key(finding), conversion.finding_actions(finding, now))
         if record.held is None or (record.due_at is None and again is None):
             return
@@ -98,9 +98,14 @@ class Verdicts(Observations):
             findings,
         )
 
-    def published(self, out: OutgoingFinding, again: datetime | None, expires_at: int | None) -> None:
-        """Publication succeeded. An open finding is refreshed later; a resolved one is forgotten after `expires_at`."""
+    def published(
+        self, out: OutgoingFinding, again: datetime | None, expires_at: int | None, *, shown: bool = False
+    ) -> None:
+        """Publication succeeded. An open finding is refreshed later; a resolved one is forgotten after `expires_at`.
+        `shown`: Security Hub does not have it as suppressed any more."""
         actions = [Item.attempts.remove(), Item.reason.remove(), *_due(DueKind.PUBLISH, out.finding.place, again)]
+        if shown:
+            actions.append(Item.hidden.remove())
         if expires_at:
             actions.append(Item.expires_at.set(expires_at))
         update(finding_key(out.finding), actions, Item.due_at == out.due_at)

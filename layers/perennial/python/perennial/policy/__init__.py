@@ -8,9 +8,24 @@ from importlib import import_module
 
 from perennial.policy.asked import days, key
 from perennial.policy.interface import CsrFacts, Rule, Subject, Violation, registry
-from perennial.policy.judgement import judge, require, subject
+from perennial.policy.judgement import Covered, Judgement, judge, judged, require, subject
 
-__all__ = ["TOPICS", "CsrFacts", "Rule", "Subject", "Violation", "days", "judge", "key", "require", "rules", "subject"]
+__all__ = [
+    "TOPICS",
+    "Covered",
+    "CsrFacts",
+    "Judgement",
+    "Rule",
+    "Subject",
+    "Violation",
+    "days",
+    "judge",
+    "judged",
+    "key",
+    "require",
+    "rules",
+    "subject",
+]
 
 TOPICS = (
     "number",

@@ -1,0 +1,55 @@
+"""What people are told of exceptions: that one will end, and that it has. Pure. All texts are clean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from perennial.alert_message import MAX_NAME, MAX_SUBJECT, MAX_TEXT, clean, moment
+from perennial.exception_record import ExceptionRecord
+
+
+def coming(record: ExceptionRecord, now: datetime) -> tuple[str, Iterator[str]]:
+    """Subject and lines of the announcement that an exception will end."""
+    left = max((record.ends - now).days, 0)
+    when = f"in {left} days" if left > 1 else "within a day" if left == 0 else "in a day"
+    then = "what it covers is a finding again, and its policy rule holds for every renewal"
+    return _subject(f"Exception ends {when}: {record.rule}"), _lines(
+        record, f"Ends: {moment(record.ends)}; then {then}"
+    )
+
+
+def ended(record: ExceptionRecord) -> tuple[str, Iterator[str]]:
+    """Subject and lines of the message that an exception has ended."""
+    at, by = record.ended_at or record.ends, clean(record.ended_name, MAX_NAME)
+    why = clean(record.ended_why, MAX_TEXT)
+    return _subject(f"Exception ended: {record.rule}"), _lines(record, f"Ended: {moment(at)}, by {by}: {why}")
+
+
+def attributes(record: ExceptionRecord, state: str) -> dict[str, dict[str, str]]:
+    """What subscriptions filter by: whose it is, and whether it is `ending` or `ended`. SNS takes no empty text."""
+    texts = {
+        "owner": clean(record.owner, MAX_NAME),
+        "managed": record.selection.managed,
+        "exception": record.id,
+        "state": state,
+    }
+    return {name: {"DataType": "String", "StringValue": text} for name, text in texts.items() if text}
+
+
+def _subject(text: str) -> str:
+    return f"Perennial: {text}".encode("ascii", "replace").decode()[:MAX_SUBJECT]
+
+
+def _lines(record: ExceptionRecord, first: str) -> Iterator[str]:
+    facts = {
+        "Suspends": record.rule,
+        "For": clean(str(record.selection), MAX_TEXT),
+        "Owner": clean(record.owner, MAX_NAME),
+        "Reason": clean(record.reason, MAX_TEXT),
+        "Asked by": clean(record.asked_name, MAX_NAME),
+        "Granted by": clean(record.decided_name, MAX_NAME),
+    }
+    yield first
+    yield from (f"{label}: {text}" for label, text in facts.items() if text)
+    yield f"All of it: perennial exceptions show {record.id}"
