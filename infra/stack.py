@@ -449,6 +449,7 @@ class PerennialHub(cdk.Stack):
         api = Api(self, "Api", runtime=on, table=self._inventory.table, settings=self._settings.api)
         self._may_use_table(api.handle)
         api.handle.may(["dynamodb:Query"], self._inventory.index_arns)
+        self._may_wake(api.handle)
         for each in (api.handle, api.authorizer):
             self._may_read_settings(each)
         api.handle.function.add_environment("PERENNIAL_DISCOVERY_ARN", self.discovery.state_machine_arn)

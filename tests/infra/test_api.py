@@ -83,8 +83,8 @@ def test_stages(hub: Any) -> None:
 
 
 def test_what_the_function_may(hub: Any) -> None:
-    """It reads and writes the table, deletes replies of keys alone, reads tags of principals, the settings, and starts
-    Discovery: nothing of keys, secrets, certificates or issuers."""
+    """It reads and writes the table, deletes replies of keys alone, reads tags of principals, the settings, starts
+    Discovery and wakes Approval: nothing of keys, secrets, certificates or issuers."""
     _, function = _function(hub, "api/handle.handler")
     role = function["Properties"]["Role"]["Fn::GetAtt"][0]
     assert {each.split(":")[0] for each in hub.actions(role)} == {"dynamodb", "iam", "kms", "logs", "s3", "states"}
@@ -92,6 +92,7 @@ def test_what_the_function_may(hub: Any) -> None:
         "iam:ListRoleTags",
         "iam:ListUserTags",
         "states:ListExecutions",
+        "states:SendTaskSuccess",
         "states:StartExecution",
     }
     statements = [
@@ -100,7 +101,8 @@ def test_what_the_function_may(hub: Any) -> None:
         if {"Ref": role} in each["Properties"]["Roles"]
         for said in each["Properties"]["PolicyDocument"]["Statement"]
     ]
-    (deletes,) = (each for each in statements if "dynamodb:DeleteItem" in as_list(each["Action"]))
+    allowed = [each for each in statements if each["Effect"] == "Allow"]
+    (deletes,) = (each for each in allowed if "dynamodb:DeleteItem" in as_list(each["Action"]))
     assert as_list(deletes["Action"]) == ["dynamodb:DeleteItem"]
     assert deletes["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [PARTITION]}}
 

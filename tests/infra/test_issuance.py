@@ -275,15 +275,17 @@ def test_http01_reads_the_table_only(hub: Synthesised) -> None:
 
 
 def test_who_deletes(hub: Synthesised) -> None:
-    """Only clean up may delete any item of the table; advance what waits for an issuer, retire what was placed."""
+    """Only clean up may delete any item of the table; advance what waits for an issuer, retire what was placed, the API
+    the replies of idempotency keys."""
     keys = {}
     for name in hub.of("AWS::IAM::Role"):
         function = name.partition("Role")[0]
         for said in _statements(hub, function) if "dynamodb:DeleteItem" in hub.actions(name) else ():
-            if "dynamodb:DeleteItem" in as_list(said["Action"]):
-                conditions = said.get("Condition", {}).get("ForAllValues:StringLike", {})
-                keys[function] = conditions.get("dynamodb:LeadingKeys")
-    assert keys == {"CleanUp": None, "Advance": ["ISSUER#*"], "Retire": ["MANAGED#*"]}
+            if "dynamodb:DeleteItem" in as_list(said["Action"]) and said["Effect"] == "Allow":
+                ((_, only),) = said.get("Condition", {"": {}}).items()
+                keys[function] = only.get("dynamodb:LeadingKeys")
+    own = {"Advance": ["ISSUER#*"], "Retire": ["MANAGED#*"], "ApiHandle": ["IDEMPOTENCY"]}
+    assert keys == {"CleanUp": None, **own}
 
 
 @pytest.mark.parametrize("function", ["Advance", "CleanUp"])
@@ -311,7 +313,7 @@ def test_every_function_is_pinned(hub: Synthesised) -> None:
     named = {name.partition("Role")[0].removeprefix("Dispatch") for name in roles}
     own = {*FUNCTIONS, *test_permissions.OWN, *test_rollout.FUNCTIONS, *test_renewal.FUNCTIONS}
     own |= set(test_approval.FUNCTIONS)
-    assert named == {*own, "Scan", "CallbackReport", "AuditCheckpoint"}
+    assert named == {*own, "Scan", "CallbackReport", "AuditCheckpoint", "ApiHandle", "ApiAuthorizer"}
 
 
 # --- other configurations ---

@@ -75,7 +75,7 @@ def test_alarms(hub: Any) -> None:
     alarms = {
         each["Properties"]["AlarmDescription"]: each["Properties"] for each in hub.of("AWS::CloudWatch::Alarm").values()
     }
-    assert len(alarms) == 15
+    assert len(alarms) == 17
     assert all(each["AlarmActions"] for each in alarms.values())
     (silence,) = (each for text, each in alarms.items() if "No tick" in text)
     assert (silence["TreatMissingData"], silence["EvaluationPeriods"], silence["Period"]) == ("breaching", 3, 300)
