@@ -19,10 +19,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-import pytest
-from pynamodb.connection.base import Connection
-from pynamodb.exceptions import CancellationReason, VerboseClientError
-
 from declaring import CONFIGURATION, NOW, DeclaringHub, declared, declaring_hub
 from dict_aws import ACCOUNT, Calls, DictClients, refused
 from dict_table import DictTable
@@ -116,36 +112,6 @@ class Beside:
         return getattr(self.inner, name)
 
 
-class Transacting(DictTable):
-    """The table in dictionaries, with transactions of conditional puts, as the audit trail writes them."""
-
-    @contextmanager
-    def in_place(self) -> Iterator[None]:
-        with super().in_place(), pytest.MonkeyPatch.context() as patched:
-            others = Connection._make_api_call
-
-            def asked(connection: Connection, operation: str, request: dict[str, Any], *more: Any) -> Any:
-                if operation != "TransactWriteItems":
-                    return others(connection, operation, request, *more)
-                return self.around(
-                    operation, lambda: self._transact([each["Put"] for each in request["TransactItems"]])
-                )
-
-            patched.setattr(Connection, "_make_api_call", asked)
-            yield
-
-    def _transact(self, puts: list[Any]) -> dict[str, Any]:
-        there = [(each["Item"]["pk"]["S"], each["Item"]["sk"]["S"]) in self._items for each in puts]
-        assert all("attribute_not_exists" in each["ConditionExpression"] for each in puts)
-        if any(there):
-            reasons = [CancellationReason(code="ConditionalCheckFailed") if each else None for each in there]
-            answer: Any = {"Error": {"Code": "TransactionCanceledException", "Message": "cancelled"}}
-            raise VerboseClientError(answer, "TransactWriteItems", {}, cancellation_reasons=reasons)
-        for each in puts:
-            self._put(each["Item"])
-        return {}
-
-
 @dataclass
 class Topic:
     """SNS and EventBridge, which take everything."""
@@ -167,7 +133,7 @@ class RequestingHub:
     inner: DeclaringHub
     states: States
     now: datetime = NOW
-    table: Transacting | None = None
+    table: DictTable | None = None
     calls: Calls | None = None
     topic: Topic = field(default_factory=Topic)
 
@@ -230,9 +196,9 @@ class RequestingHub:
         )
 
     def events(self) -> list[Event]:
-        """What the audit trail has, in order."""
+        """What the audit trail has of requests, in order; what applying them changes is there besides."""
         found = self.inventory.audit_between(NOW - timedelta(hours=1), self.now + timedelta(hours=1))
-        return [each.event for each in found][::-1]
+        return [each.event for each in found if not each.event.action.startswith("managed.")][::-1]
 
     def messages(self) -> list[dict[str, Any]]:
         """What came to the topic's queue since the last time."""
@@ -266,7 +232,7 @@ def requesting_hub(text: str = "") -> Iterator[RequestingHub]:
 @contextmanager
 def quick_hub(text: str = "") -> Iterator[RequestingHub]:
     """The same in dictionaries, for tests that take many steps. `table.around` and `calls.around` see every call."""
-    table, calls, states, topic = Transacting(), Calls(), States(), Topic()
+    table, calls, states, topic = DictTable(), Calls(), States(), Topic()
     environment = {
         "PERENNIAL_TABLE": "inventory",
         "PERENNIAL_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:findings",

@@ -10,6 +10,7 @@ import pytest
 from infra.api import BURST, KEPT, RATE
 from tests.infra.conftest import CONFIGURATION, HUB, MEMBER_REGION, as_list, synthesise
 
+from perennial import doctor_deployment
 from perennial.api.once import PARTITION
 
 OIDC = """
@@ -190,3 +191,10 @@ def test_principals_of_other_accounts(hub: Any, of_oidc: Any) -> None:
     assert "444455556666" in json.dumps(said["Principal"])
     assert HUB not in json.dumps(said["Principal"])
     assert (said["Effect"], said["Action"]) == ("Allow", "execute-api:Invoke")
+
+
+def test_doctor_looks_for_what_the_stack_tells(hub: Any) -> None:
+    """Every name that the stack writes for the command is one that doctor misses, but for those of a user pool, which
+    there need not be."""
+    told = {each["Properties"]["Name"].removeprefix("/perennial/") for each in hub.of("AWS::SSM::Parameter").values()}
+    assert told - {"user-pool", "app-client", "sign-in"} == set(doctor_deployment.PARAMETERS)

@@ -128,8 +128,8 @@ def revoking(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, found: Any = N
     hub.inventory.save_version(replace(version, chain=(b"der",)), None)
     revoked: list[tuple[Any, ...]] = []
 
-    def revoke(deployment: Any, name: str, why: str, by: str, now: Any, version: int) -> None:
-        revoked.append((name, why, by, version))
+    def revoke(deployment: Any, name: str, reason: str, by: str, now: Any, version: int, **_: Any) -> None:
+        revoked.append((name, reason, by, version))
         if found:
             raise found
 
@@ -502,10 +502,10 @@ def test_a_change_at_the_very_write_is_seen(hub: RequestingHub, monkeypatch: pyt
     asked = waiting(hub)
     save, first = type(hub.inventory).save_managed, [True]
 
-    def meanwhile(inventory: Any, record: Any) -> Any:
+    def meanwhile(inventory: Any, record: Any, *event: Any) -> Any:
         if first.pop() if first else False:
             save(inventory, replace(hub.inner.record(), declared=declared(service="theirs"), declared_at=hub.now))
-        return save(inventory, record)
+        return save(inventory, record, *event)
 
     monkeypatch.setattr(type(hub.inventory), "save_managed", meanwhile)
     assert hub.apply(asked).failure == "changed-meanwhile"

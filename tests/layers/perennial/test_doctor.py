@@ -101,7 +101,7 @@ def test_a_healthy_deployment_is_fine() -> None:
     ("changed", "verdict", "said"),
     [
         ({"parameters": {**dict.fromkeys(PARAMETERS, "x"), "api": ""}}, WRONG, "/perennial/api is not there"),
-        ({"parameters": {}}, WRONG, "/perennial/table, /perennial/bucket, /perennial/topic and 11 more are not there"),
+        ({"parameters": {}}, WRONG, "/perennial/table, /perennial/bucket, /perennial/topic and 14 more are not there"),
         ({"settings": "[a] b: is no number\n[c] d"}, WRONG, "[a] b: is no number (and 1 more problems)"),
         ({"table": TableFacts(status="DELETING", protected=True, restorable=True)}, WRONG, "it is DELETING"),
         ({"table": TableFacts(status="ACTIVE", protected=False, restorable=False)}, WARNING,

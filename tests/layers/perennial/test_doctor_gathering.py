@@ -109,7 +109,8 @@ class Hub:
         )
         self._settings(directory)
         self.machines = {
-            name: self._machine(name) for name in ("discovery", "assessment", "issuance", "rollout", "renewal")
+            name: self._machine(name)
+            for name in ("discovery", "assessment", "issuance", "rollout", "renewal", "approval")
         }
         key = self.clients("kms").create_key()["KeyMetadata"]["Arn"]
         values = dict.fromkeys(PARAMETERS, "x") | self.machines

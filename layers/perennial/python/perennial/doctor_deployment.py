@@ -21,13 +21,16 @@ PARAMETERS = (  # /perennial/<name>, which the stack writes
     "issuance",
     "rollout",
     "renewal",
+    "approval",
     "settings",
     "key",
     "proof-key",
+    "audit-bucket",
+    "audit-key",
     "api",
     "api-people",
 )
-WORKFLOWS = ("discovery", "assessment", "issuance", "rollout", "renewal")
+WORKFLOWS = ("discovery", "assessment", "issuance", "rollout", "renewal", "approval")
 RECENT = timedelta(days=1)  # in which failures are looked for
 DEPLOY = "deploy the stack again: cdk deploy PerennialHub"
 
