@@ -265,6 +265,19 @@ def add_resource_types() -> None:
     known.update(resources.handlers(resources.Services(handlers, account, region)))
 
 
+def tell_urls_of_user_pools() -> None:
+    """Give a user pool of a stack its attribute ProviderURL, which ministack does not know."""
+    module, name = "ministack.services.cloudformation.provisioners", "_cognito_user_pool_attributes"
+    attributes = part("tell_urls_of_user_pools", module, name)
+
+    @wraps(attributes)
+    def with_url(pool: str) -> dict[str, Any]:
+        found: dict[str, Any] = attributes(pool)
+        return {**found, "ProviderURL": f"https://{found['ProviderName']}"}
+
+    replace(module, name, with_url)
+
+
 HOOKS: tuple[Callable[[], None], ...] = (
     serve_fakes,
     serve_admin,
@@ -276,6 +289,7 @@ HOOKS: tuple[Callable[[], None], ...] = (
     accept_metric_math_alarms,
     resolve_pseudo_parameters,
     add_resource_types,
+    tell_urls_of_user_pools,
     tagging.tag_fakes,
     *workflow_hooks.HOOKS,
     *edge_hooks.HOOKS,

@@ -512,6 +512,7 @@ def pool(rest: dict[str, str]) -> SignIn:
 
 def test_function_fetches_the_keys_of_the_user_pool(cloud: Cloud, rest: dict[str, str], pool: SignIn) -> None:
     """A function gets the keys from AWS's URL over verified TLS, and a person's token verifies with them."""
+    assert rest["Issuer"] == issuer(pool)
     settings = user_pool(issuer(pool), pool.client)
     answer = cloud.client("lambda").invoke(FunctionName=rest["Keys"], Payload=json.dumps({"url": settings.keys}))
     keys = json.loads(answer["Payload"].read())["keys"]

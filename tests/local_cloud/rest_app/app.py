@@ -48,6 +48,7 @@ class Rest(cdk.Stack):
             Version=version.version,
             Alias=alias.function_arn,
             Pool=pool.user_pool_id,
+            Issuer=pool.user_pool_provider_url,
             Client=client.user_pool_client_id,
             Bucket=bucket.bucket_name,
         )

@@ -67,15 +67,15 @@ def first_free(known: Situation, decision: Decision, wanted: Sequence[Budget], s
 
 
 def _limit(known: Situation, purpose: str, first: datetime) -> datetime | None:
-    """Until when a request is to be planned: before it is late, and then within a half of what is left. An issuer that
-    is asked again is given that half at the least: who is almost late would find the little time before it taken."""
+    """Until when a request is to be planned: before it is late, and then within a half of what is left. So it is where
+    an issuer is asked again, which comes on top of what was planned: nothing is put off to its end by a full budget."""
     serving = known.record.serving
     if serving is None:
         return None
-    late, half = renewal.late_at(serving), first + max(serving.not_after - first, HOUR) / 2
-    if late <= first:
-        return half
-    return max(late, half) if purpose.startswith(AGAIN) else late
+    late = renewal.late_at(serving)
+    if late > first and not purpose.startswith(AGAIN):
+        return late
+    return first + max(serving.not_after - first, HOUR) / 2
 
 
 def _urgent(known: Situation, first: datetime) -> bool:

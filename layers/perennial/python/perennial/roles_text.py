@@ -31,8 +31,6 @@ def _head() -> Iterator[str]:
         "",
         "<!-- Written by scripts/generate-docs from layers/perennial/python/perennial/roles.py; edit it there. -->",
         "",
-        "> Being built: the table and its judgement are here; the API that asks them is not yet.",
-        "",
         f"There are {len(ABOUT)} roles. A person or machine may have several, each for a team and an environment.",
         "What is not in the table is forbidden, and every refusal is in the audit record.",
         "",
