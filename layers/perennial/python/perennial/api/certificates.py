@@ -19,6 +19,7 @@ from perennial.api.routes import route
 from perennial.certificate import Certificate as Facts
 from perennial.certificate import pem
 from perennial.errors import NotFound
+from perennial.findings import State
 from perennial.inventory.records import CertificateRecord, CertificateSummary, SightingRecord
 from perennial.manifest import Role
 from perennial.roles import Action
@@ -74,7 +75,7 @@ class CertificateDetail(CertificateLine):
     attached: list[Place] = Field(description="What uses it there.")
     findings: list[Finding] = Field(description="What is wrong with it, and was.")
     more_places: bool = Field(description=f"Whether it is at more than the {MAX_PLACES} places that are told.")
-    exceptions: list[str] = Field(default=[], description="Ids of the active exceptions that cover it.")
+    exceptions: list[str] = Field(description="Ids of the active exceptions that suppress findings about it.")
 
 
 @route(router, "GET", "/certificates", Action.READ_CERTIFICATES, summary="Search certificates")
@@ -180,6 +181,7 @@ def detail_of(record: CertificateRecord) -> CertificateDetail:
         attached=[place_of(each) for each in record.attached],
         findings=[finding_of(each) for each in record.findings],
         more_places=record.more_places,
+        exceptions=sorted({each.exception for each in record.findings if each.state is State.SUPPRESSED}),
         **_more_facts(facts),
     )
 

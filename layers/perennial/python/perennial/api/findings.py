@@ -41,6 +41,8 @@ class Finding(Model):
     not_after: datetime | None
     owner: str | None
     state: State
+    exception: str | None = Field(description="Id of the exception that suppresses it.")
+    exception_ends: datetime | None = Field(description="When that ends, and the finding returns.")
     opened_at: datetime
     updated_at: datetime
 
@@ -90,6 +92,8 @@ def finding_of(finding: library.Finding) -> Finding:
         not_after=finding.not_after,
         owner=finding.owner,
         state=finding.state,
+        exception=finding.exception or None,
+        exception_ends=finding.exception_ends,
         opened_at=finding.opened_at,
         updated_at=finding.updated_at,
     )
