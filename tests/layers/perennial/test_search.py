@@ -93,9 +93,9 @@ SEARCHES = [
 ]
 
 
-@pytest.mark.parametrize("within", [None, SHOP, frozenset({"shop", "blog"}), frozenset({"other"})], ids=str)
-@pytest.mark.parametrize("order", [None, Order.END, Order.LATEST], ids=str)
-@pytest.mark.parametrize("wanted", SEARCHES, ids=str)
+@pytest.mark.parametrize("within", [None, SHOP, frozenset({"shop", "blog"}), frozenset({"other"})])
+@pytest.mark.parametrize("order", [None, Order.END, Order.LATEST])
+@pytest.mark.parametrize("wanted", SEARCHES)
 def test_a_search_finds_all_that_fits_once_and_in_order(
     fleet: tuple[PagedTable, Inventory], wanted: Search, order: Order | None, within: frozenset[str] | None
 ) -> None:
@@ -141,7 +141,6 @@ def test_pages_of_any_size_make_the_same_list(fleet: tuple[PagedTable, Inventory
         ((Grant(role=Role.VIEWER, team="shop"), Grant(role=Role.VIEWER, team=ANY)), None),
         ((), frozenset()),
     ],
-    ids=str,
 )
 def test_grants_say_whose_certificates_are_seen(grants: tuple[Grant, ...], seen: frozenset[str] | None) -> None:
     """Teams that are named, or all."""
@@ -193,7 +192,7 @@ def named() -> Iterator[tuple[PagedTable, Inventory]]:
         yield found
 
 
-@pytest.mark.parametrize("order", [None, Order.NAME, Order.LAST_NAME], ids=str)
+@pytest.mark.parametrize("order", [None, Order.NAME, Order.LAST_NAME])
 @pytest.mark.parametrize("limit", [1, 5, 100])
 def test_a_subtree_is_found_by_name_each_certificate_once(
     named: tuple[PagedTable, Inventory], limit: int, order: Order | None
@@ -394,7 +393,6 @@ def large() -> Iterator[tuple[PagedTable, Inventory]]:
         (Search(signature="ecdsa-with-SHA256", include_gone=True), None),
         (Search(expiring_after=NOW + 40 * DAY, include_gone=True), None),
     ],
-    ids=str,
 )
 def test_a_page_reads_in_proportion_to_what_it_holds(
     large: tuple[PagedTable, Inventory], wanted: Search, within: frozenset[str] | None, limit: int
@@ -424,7 +422,6 @@ def test_a_page_reads_in_proportion_to_what_it_holds(
         (Search(issuer="no such issuer"), None),
         (Search(expiring_before=NOW - DAY), None),
     ],
-    ids=str,
 )
 def test_a_narrow_search_reads_little_for_each_page(
     large: tuple[PagedTable, Inventory], wanted: Search, within: frozenset[str] | None
@@ -485,7 +482,6 @@ def test_names_and_places_are_read_in_proportion_to_the_page() -> None:
         Search(public_key=fingerprint(1), name="a.example.com", order=Order.NAME),
         Search(subtree=True),
     ],
-    ids=str,
 )
 def test_an_order_that_a_list_does_not_have_is_refused(fleet: tuple[PagedTable, Inventory], wanted: Search) -> None:
     """With words that say which one it has."""
@@ -521,7 +517,6 @@ DIGEST, FINGERPRINT = "0" * 16, "0" * 64
         (Search(resource="r"), (Way.RESOURCE, "CERT", DIGEST)),
         (Search(resource="listener"), (Way.RESOURCE, "SIGHTING#")),
     ],
-    ids=str,
 )
 def test_a_mark_that_is_none_of_the_list_is_refused(
     fleet: tuple[PagedTable, Inventory], wanted: Search, mark: tuple[str, ...]

@@ -55,7 +55,7 @@ def every(read: Callable[[Mark | None], Any], of: str, between: Callable[[], obj
 # --- on moto ---
 
 
-@pytest.mark.parametrize("order", [None, Order.LATEST], ids=str)
+@pytest.mark.parametrize("order", [None, Order.LATEST])
 def test_pages_on_moto_are_those_of_the_whole_list(estate: Estate, order: Order | None) -> None:
     """Certificates of one end, over pages of two: the same as in one page, by time, owner and issuer."""
     inventory = estate.deployment.inventory
@@ -249,7 +249,6 @@ def test_findings_of_a_small_team_cost_little_in_a_large_estate() -> None:
 @pytest.mark.parametrize(
     "mark",
     [(), ("high",), ("high", "shop", "FINDING#1"), ("worst", "0" * 16, "FINDING#1"), ("high", "0" * 16, "x" * 2_000)],
-    ids=str,
 )
 def test_a_mark_of_no_finding_is_refused(found: tuple[PagedTable, Inventory], mark: Mark) -> None:
     """With an error that says so."""
@@ -340,7 +339,6 @@ def kept() -> Iterator[tuple[PagedTable, Inventory]]:
         ({"since": NOW - DAY, "until": NOW}, lambda number: 24 * 60 <= number * 50 < 48 * 60),
         ({"principal": "ben", "since": NOW - DAY}, lambda number: number % 3 == 1 and number * 50 >= 24 * 60),
     ],
-    ids=str,
 )
 def test_events_come_newest_first_and_once(
     kept: tuple[PagedTable, Inventory], question: dict[str, Any], fits: Callable[[int], bool], limit: int
@@ -439,7 +437,6 @@ def test_an_event_that_was_removed_is_told(kept: tuple[PagedTable, Inventory]) -
         Question(since=NOW - 400 * DAY, until=NOW),
         Question(since=SINCE, until=UNTIL, subject="shop"),
     ],
-    ids=str,
 )
 def test_a_question_that_cannot_be_asked_is_refused(kept: tuple[PagedTable, Inventory], question: Question) -> None:
     """With what would be accepted."""
@@ -462,7 +459,6 @@ TIME = "2026-11-01T12:00:00.000000Z"
         (TIME, "2026-11-01", *["1" * 13] * SHARDS),
         (TIME, "2026-11-01", *["1"] * (SHARDS + 1)),
     ],
-    ids=str,
 )
 def test_a_mark_of_no_event_is_refused(kept: tuple[PagedTable, Inventory], mark: Mark) -> None:
     """Of the days, and of a person's events."""
