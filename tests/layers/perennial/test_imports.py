@@ -21,7 +21,7 @@ HEAVY = {  # package -> the handlers that need it as they start; all others impo
     "joserfc": frozenset[str](),
     "josepy": frozenset[str](),
     "OpenSSL": frozenset[str](),
-    "pydantic": frozenset[str](),
+    "pydantic": frozenset({"api.handle"}),  # once for each version: SnapStart keeps what it loaded
 }
 ONLY_FOR_THE_COMMAND = ("click", "rich")
 _LOADED = "import json, sys; __import__(sys.argv[1]); print(json.dumps(sorted(sys.modules)))"
