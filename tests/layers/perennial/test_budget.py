@@ -171,8 +171,9 @@ def test_a_plan_never_lies_beyond_the_end() -> None:
 
 
 def test_every_reason_has_its_pauses() -> None:
-    """Every error of the vocabulary has a first and a longest pause, from seconds to 32 hours."""
-    reasons = {each.reason for each in (*errors.RETRYABLE, *errors.POSTPONED, *errors.FINAL)}
+    """Every error that work can end in has a first and a longest pause, from seconds to 32 hours."""
+    works = set(errors.FINAL) - set(errors.OF_THE_API)
+    reasons = {each.reason for each in (*errors.RETRYABLE, *errors.POSTPONED, *works)}
     assert reasons <= set(backoff.PAUSES)
     assert all(backoff.SHORTEST <= first <= longest <= backoff.LONGEST for first, longest in backoff.PAUSES.values())
 

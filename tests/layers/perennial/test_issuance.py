@@ -13,7 +13,7 @@ from acme_server import problem
 from issuing import IssuingHub, issuing_hub
 from perennial import issuance, keys, signing_request
 from perennial.certificate import parse
-from perennial.errors import FINAL, OF_ROLLOUTS, InvalidInput, PerennialError, PolicyViolated
+from perennial.errors import FINAL, OF_ROLLOUTS, OF_THE_API, InvalidInput, PerennialError, PolicyViolated
 from perennial.inventory.records import VersionState
 from perennial.issuers.acme_chain import certificate_id
 
@@ -338,5 +338,5 @@ def test_first_certificate_of_another_issuer_replaces_nothing(hub: IssuingHub) -
 
 def test_every_final_reason_has_a_next_step() -> None:
     """Whatever a version fails for, a person is told what to do."""
-    of_versions = {each for each in FINAL if each not in OF_ROLLOUTS}
+    of_versions = {each for each in FINAL if each not in (*OF_ROLLOUTS, *OF_THE_API)}
     assert set(issuance.NEXT_STEPS) == {each.reason for each in (*of_versions, PerennialError)}

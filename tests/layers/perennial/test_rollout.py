@@ -10,6 +10,7 @@ import pytest
 from perennial import rollout, rollout_request
 from perennial.errors import (
     FINAL,
+    OF_THE_API,
     AccessDenied,
     ChangedMeanwhile,
     InvalidInput,
@@ -431,7 +432,7 @@ def test_a_request_that_died_ends() -> None:
 
 def test_every_final_reason_has_a_next_step() -> None:
     """Whatever a rollout ends for, a person is told what to do; policy and challenges are judged before it begins."""
-    elsewhere = {PolicyViolated.reason, ValidationFailed.reason}
+    elsewhere = {PolicyViolated.reason, ValidationFailed.reason, *(each.reason for each in OF_THE_API)}
     assert set(rollout.NEXT_STEPS) == {each.reason for each in (*FINAL, PerennialError)} - elsewhere
 
 
