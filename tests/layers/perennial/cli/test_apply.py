@@ -109,8 +109,9 @@ def test_json(run: Run, hub: DeclaringHub, file: Path) -> None:
 
 @pytest.mark.parametrize("command", [("apply",), ("apply", "--dry-run"), ("diff",), ("apply", "--json")], ids=" ".join)
 def test_every_problem_has_its_line(run: Run, hub: DeclaringHub, file: Path, command: tuple[str, ...]) -> None:
-    """What cannot be read, and what is not allowed, is told file and line by line; nothing is written; exit code 2."""
-    before = hub.table()
+    """What cannot be read, and what is not allowed, is told file and line by line; nothing is written but
+    that it was refused; exit code 2."""
+    before = hub.kept()
     file.write_text(SHOP + "    key: RSA-1024\n    colour: red\n")
     said = run(*command, "-f", str(file), "-f", "-", stdin=b"certificates: *x", expect=2).stderr.splitlines()
     assert said[0].startswith(f"perennial: {file}:6: certificates.shop.key: RSA-1024 is not one of")
@@ -119,7 +120,7 @@ def test_every_problem_has_its_line(run: Run, hub: DeclaringHub, file: Path, com
     file.write_text(SHOP.replace("shop.example.com", "shop.example.org").replace("owner: shop", "owner: x"))
     said = run(*command, "-f", str(file), expect=2).stderr.splitlines()
     assert [each.split(": ")[1].removeprefix(str(file)) for each in said] == [":3", ":3", ":5"]
-    assert hub.table() == before
+    assert hub.kept() == before
 
 
 @pytest.mark.parametrize(
