@@ -182,6 +182,8 @@ def _datagrams(sock: socket.socket, answer: Callable[[bytes], bytes]) -> None:
     with suppress(OSError):
         while True:
             question, sender = sock.recvfrom(1_024)
+            if sender is None:  # the socket was closed
+                return
             sock.sendto(answer(question), sender)
 
 

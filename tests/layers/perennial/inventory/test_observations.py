@@ -18,6 +18,7 @@ from estate import HUB, LISTENERS, NOW, REGION, SCOPE, Estate
 from layers.perennial.conftest import in_memory_hub
 from perennial import discovery
 from perennial.errors import Throttled
+from perennial.findings import FindingsDifference
 from perennial.inventory import observations
 from perennial.inventory.records import DueKind
 from perennial.inventory.store import Inventory
@@ -108,7 +109,7 @@ class Run:
             assert {each.sighting.location for each in shown.attached if each.gone_at is None} == bindings
 
 
-_NOTHING: Any = type("Nothing", (), {"opened": (), "changed": (), "resolved": ()})()
+_NOTHING = FindingsDifference(opened=(), changed=(), resolved=())
 
 certificates = st.dictionaries(st.sampled_from(ARNS[:2]), st.sampled_from([FIRST, SECOND]), max_size=2)
 attachments = st.dictionaries(st.sampled_from(BINDINGS), st.sampled_from(ARNS[:2]), max_size=2)
