@@ -140,7 +140,9 @@ CHECKS = ("expiry.soon", "expiry.past", "keys.weak")
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
 @pytest.mark.parametrize(
-    "within", [None, frozenset({"shop"}), frozenset({"shop", "blog"}), frozenset({"other"})], ids=str
+    "within",
+    [None, frozenset({"shop"}), frozenset({"shop", "blog"}), frozenset({"other"})],
+    ids=["all", "shop", "shop-blog", "other"],
 )
 def test_open_findings_come_worst_first_and_once(
     found: tuple[PagedTable, Inventory], within: frozenset[str] | None, limit: int
