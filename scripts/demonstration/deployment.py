@@ -18,6 +18,7 @@ from typing import Any
 from certificates import Built, pem
 from demonstration.authority import Authority
 from demonstration.stage import Stage
+from local_cloud.cloud import CloudError
 from local_cloud.edge import resolving
 from perennial import handshake
 from perennial.certificate import ders, parse
@@ -209,9 +210,16 @@ def misbehaving(stage: Stage, places: Places) -> None:
 
 def tick(stage: Stage) -> None:
     """Start what is due; the schedule does this each minute."""
+    invoke(stage, "DispatchTick")
+
+
+def invoke(stage: Stage, construct: str) -> None:
+    """Run a function of the hub now that a schedule runs else, by the name of its construct."""
     functions = stage.client("lambda").list_functions()["Functions"]
-    name = next(each["FunctionName"] for each in functions if "DispatchTick" in each["FunctionName"])
-    stage.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+    (name,) = (each["FunctionName"] for each in functions if construct in each["FunctionName"])
+    reply = stage.client("lambda").invoke(FunctionName=name, Payload=b"{}")
+    if "FunctionError" in reply:
+        raise CloudError(f"{construct} failed: {reply['Payload'].read().decode()[:300]}")
 
 
 def deploy(stage: Stage, *arguments: str) -> None:

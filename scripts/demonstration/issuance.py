@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from acme_servers import acme2certifier
 from acme_servers.install import acme2certifier_python, program
 from acme_servers.pebble import pebble
-from demonstration import deployment, lifecycle
+from demonstration import deployment, lifecycle, people
 from demonstration.authority import Authority
 from demonstration.discovery import CONFIGURATION
 from demonstration.stage import Stage
@@ -58,13 +58,14 @@ WAIT = 180  # seconds for an issuance
 PATIENCE = 0.5
 
 
-def run(stage: Stage) -> None:
-    """The whole act."""
+def run(stage: Stage, afterwards: Callable[[], None]) -> None:
+    """The whole act. `afterwards` is called while the ACME servers still run."""
     zone = "shop.example.net"
     stage.client("route53").create_hosted_zone(Name=zone, CallerReference="demo")
     with authorities(stage) as (authority, short):
         deploy_issuers(stage, authority, short)
         living = lifecycle.begin(stage) if short else None
+        people.begin(stage)
         if authority:
             public(stage, authority)
         private(stage)
@@ -74,6 +75,8 @@ def run(stage: Stage) -> None:
             deployment.run(stage, authority, lambda: lifecycle.trouble(stage, living) if living else None)
         if living:
             lifecycle.end(stage, living)
+        people.end(stage)
+        afterwards()
 
 
 @contextmanager

@@ -177,10 +177,10 @@ def end(stage: Stage, living: Living) -> None:
     stage.act("What the tick did meanwhile: renewed before their end, proven at the edge, old versions retired")
     _resolved(stage, living)
     for name in (NEWS, SMTP):
-        renewed = until(living, lambda name=name: _served(stage, name) >= 2)  # type: ignore[misc]
-        stage.expect(renewed, f"{name}: version {_served(stage, name)} serves, renewed by the tick alone")
+        renewed = until(lambda name=name: served(stage, name) >= 2)  # type: ignore[misc]
+        stage.expect(renewed, f"{name}: version {served(stage, name)} serves, renewed by the tick alone")
     for name in (NEWS, SMTP):
-        retired = until(living, lambda name=name: "retired" in _states(stage, name))  # type: ignore[misc]
+        retired = until(lambda name=name: "retired" in _states(stage, name))  # type: ignore[misc]
         stage.expect(retired, f"{name}: its versions are {', '.join(_states(stage, name))}, the newest first")
     with resolving(stage.cloud):
         stage.expect(_edge(stage) == _serving(stage, NEWS)["fingerprint"], f"the edge serves that version of {NEWS}")
@@ -194,7 +194,7 @@ def trouble(stage: Stage, living: Living) -> None:
     """The adopted certificate cannot be renewed: its ladder, acknowledged, and put right."""
     name = TROUBLED
     stage.act("One that cannot be renewed by itself: who is told, and what a person does")
-    until(living, lambda: _level(stage, name) >= 2)
+    until(lambda: _level(stage, name) >= 2)
     told = _told(stage, living, name)
     stage.expect(_level(stage, name) >= 1, f"{len(told)} messages about {name} so far, level {_level(stage, name)}")
     for text in told[-1:]:
@@ -213,13 +213,13 @@ def trouble(stage: Stage, living: Living) -> None:
 def _resolved(stage: Stage, living: Living) -> None:
     """The adopted certificate is renewed, and leaves the ladder."""
     name = TROUBLED
-    renewed = until(living, lambda: _served(stage, name) >= 1)
-    stage.expect(renewed, f"{name}: version {_served(stage, name)} serves in place of the adopted certificate")
-    resolved = until(living, lambda: any("resolved" in each.lower() for each in _told(stage, living, name)))
+    renewed = until(lambda: served(stage, name) >= 1)
+    stage.expect(renewed, f"{name}: version {served(stage, name)} serves in place of the adopted certificate")
+    resolved = until(lambda: any("resolved" in each.lower() for each in _told(stage, living, name)))
     stage.expect(resolved, "people were told that it is resolved; it is on the ladder no more")
 
 
-def until(living: Living, holds: Callable[[], bool]) -> bool:
+def until(holds: Callable[[], bool]) -> bool:
     """Wait until something holds; False where it does not in time."""
     end_at = time.monotonic() + WAIT
     while not (found := holds()) and time.monotonic() < end_at:
@@ -236,7 +236,8 @@ def _serving(stage: Stage, name: str) -> dict[str, Any]:
     return _explained(stage, name)["serving"] or {"version": 0}
 
 
-def _served(stage: Stage, name: str) -> int:
+def served(stage: Stage, name: str) -> int:
+    """The version that serves, 0 for none."""
     return int(_serving(stage, name)["version"])
 
 

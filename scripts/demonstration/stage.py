@@ -54,13 +54,19 @@ class Stage:
         exit_codes: Sequence[int] = (0,),
         show: int = 14,
         errors: bool = False,
+        who: str = "",
     ) -> str:
         """Run the `perennial` command as a person would, show the first lines of what it prints (with `errors`: of what
-        it complains), and return all."""
-        print(f"\n   $ perennial {shlex.join(arguments)}", flush=True)
+        it complains), and return all. `who`: as this user, whom `people.principal` made."""
+        print(f"\n   {who}$ perennial {shlex.join(arguments)}", flush=True)
         environment = {**os.environ, **self.cloud.env(HUB_ACCOUNT, REGION), "COLUMNS": str(WIDTH)}
         done = subprocess.run(
-            [COMMAND, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=300
+            [*(self._as(who) if who else [COMMAND]), *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         if done.returncode not in exit_codes:
             self.expect(False, f"exit code {done.returncode} of perennial {arguments[0]}: {done.stderr.strip()[-300:]}")
@@ -70,6 +76,9 @@ class Stage:
         if len(lines) > show:
             print(f"   … {len(lines) - show} more lines" if show else f"   ({len(lines)} lines, which are read here)")
         return done.stdout
+
+    def _as(self, who: str) -> list[str | Path]:
+        return [sys.executable, "-m", "local_cloud", "as", "--name", self.cloud.name, who, "perennial"]
 
     def look(self, *arguments: str) -> Any:
         """What the `perennial` command says with `--json`, shown to nobody: what the demo waits for. In this process,

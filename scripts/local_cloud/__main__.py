@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 import time
@@ -15,7 +16,7 @@ from local_cloud.cloud import HUB_ACCOUNT, REGION, REPOSITORY, Cloud, CloudError
 from local_cloud.deploy import App, deploy
 
 _DOWN = 3
-"""Exit code of ``status``, ``env`` and ``edge`` when the cloud is down."""
+"""Exit code of ``status``, ``env``, ``edge`` and ``as`` when the cloud is down."""
 
 _COLUMNS = ("PLACE", "NAME", "ADDRESS", "BEHAVIOUR", "CERTIFICATE")
 
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0 on success, 1 on failure, 2 on wrong usage and 3 when the cloud is down."""
     options = _parser().parse_args(arguments)
     cloud = Cloud.named(options.name)
-    commands = {"up": _up, "down": _down, "status": _status, "env": _env, "edge": _edge}
+    commands = {"up": _up, "down": _down, "status": _status, "env": _env, "edge": _edge, "as": _as}
     try:
         return commands[options.command](cloud, options)
     except CloudError as error:
@@ -50,7 +51,12 @@ def _parser() -> argparse.ArgumentParser:
     env = _command(commands, "env", "print the exports that point a shell at it")
     edge = _command(commands, "edge", "list what the local edge shows: real TLS for load balancers, domains and more")
     edge.add_argument("--json", action="store_true", help="print everything that is known, as JSON")
-    for command in (up, env):
+    whom = _command(commands, "as", "run perennial, or another command of .venv, as a person or a machine of the cloud")
+    whom.add_argument("--roles", help='what they may do from now on, as "requester@shop-team"; needed the first time')
+    whom.add_argument("person", help="the name of a user of IAM; who is not there is made")
+    whom.add_argument("program", help="such as perennial")
+    whom.add_argument("arguments", nargs=argparse.REMAINDER, help="of the program")
+    for command in (up, env, whom):
         command.add_argument("--account", default=HUB_ACCOUNT, help=f"account to act in (default: {HUB_ACCOUNT})")
         command.add_argument("--region", default=REGION, help=f"region to act in (default: {REGION})")
     return parser
@@ -110,6 +116,21 @@ def _env(cloud: Cloud, options: argparse.Namespace) -> int:
     for name, value in cloud.env(options.account, options.region).items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
+
+
+def _as(cloud: Cloud, options: argparse.Namespace) -> int:
+    if cloud.running() is None:
+        print(f"The local cloud {cloud.name!r} is down: start it with scripts/local-cloud up.", file=sys.stderr)
+        return _DOWN
+    from local_cloud import inside, people
+
+    if options.roles is not None:
+        people.principal(cloud, options.account, options.person, {people.ROLES: options.roles})
+    who = people.credentials(cloud, options.account, options.person)
+    os.environ.update(cloud.env(options.account, options.region) | who.env)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+    return inside.main([str(cloud.directory), options.program, *options.arguments]) or 0
 
 
 def _edge(cloud: Cloud, options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from local_cloud.api_calls import Credentials
 from local_cloud.cloud import Cloud, CloudError
 
 POLICY = "invoke-apis"
+ROLES = "perennial:roles"  # the tag that grants roles
 _ANY_API = "arn:aws:execute-api:*:*:*"
 _ADMIN_FLOW = "ALLOW_ADMIN_USER_PASSWORD_AUTH"
 _OUTPUTS = ("UserPoolId", "AppClientId")
@@ -51,6 +52,16 @@ def principal(
     _tag(iam, "role" if session else "user", name, dict(tags or {}))
     _permit(iam, "role" if session else "user", name, invoke)
     return _session(cloud, account, name, session) if session else _access_key(iam, account, name)
+
+
+def credentials(cloud: Cloud, account: str, user: str) -> Credentials:
+    """New credentials of a user, who stays as they are. Raises: CloudError where there is none of this name."""
+    iam = cloud.client("iam", account)
+    try:
+        return _access_key(iam, account, user)
+    except iam.exceptions.NoSuchEntityException:
+        known = ", ".join(sorted(each["UserName"] for each in iam.list_users()["Users"])) or "nobody"
+        raise CloudError(f"There is no {user} in account {account}: name their --roles (there: {known}).") from None
 
 
 def sign_in(cloud: Cloud, stack: str = _STACK, account: str | None = None, region: str | None = None) -> SignIn:

@@ -30,6 +30,7 @@ _NAME = re.compile(
     r"[a-z0-9]{8,10}\.execute-api\.[a-z0-9-]{6,20}\.amazonaws\.com|cognito-idp\.[a-z0-9-]{6,20}\.amazonaws\.com"
 )
 _PIECE = 64 * 1024
+_BACKLOG = 128  # connections
 _DAYS = timedelta(days=30)
 
 
@@ -61,6 +62,7 @@ class AwsHosts:
         with self._lock:
             if self._listening is None:
                 self._listening = _bound(address_of("aws", 0))
+                self._listening.listen(_BACKLOG)  # from now on a client waits for the thread, and is not refused
                 Thread(target=self._serve, args=(self._listening,), name="aws-hosts", daemon=True).start()
             address, port = self._listening.getsockname()
         return str(address), int(port)

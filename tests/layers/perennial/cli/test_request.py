@@ -340,6 +340,16 @@ def test_list(run: Run, server: Server) -> None:
     assert [each["kind"] for each in found] == ["create", "renew"]
 
 
+def test_list_says_who_decided(run: Run, server: Server) -> None:
+    """Who decided is told in the list: one of two has approved what still waits, the other is done."""
+    decision = {"verdict": "approved", "name": "Bert\x1b[31m", "at": "2026-11-02T12:00:00Z", "reason": "long"}
+    waiting, done = request(decisions=[decision]), request(state="done", decisions=[decision, decision])
+    server.answers[("GET", "/v1/requests")] = answer({"items": [waiting, done], "next": None})
+    _, first, _, second = run("requests", "list", "--state", "all").stdout.splitlines()
+    assert "UTC; approved by Bert\\x1b[31m; waits for 1 of shop-team" in first
+    assert second.endswith("UTC; approved by Bert\\x1b[31m; approved by Bert\\x1b[31m")
+
+
 def test_nothing_to_list(run: Run, server: Server) -> None:
     """Said, and not on stdout."""
     server.answers[("GET", "/v1/requests")] = answer({"items": [], "next": None})

@@ -55,8 +55,9 @@ def short(document: Document) -> Iterator[str]:
     yield plain(f"{identified(document)}  {title(document)}")
     wanted = needs(document) if text(document, "state") == "waiting" else ""
     waits = f"; waits for {wanted}" if wanted else ""
+    decided = "".join(f"; {each}" for each in _verdicts(document))
     asked_at = minute(text(document, "asked_at"))
-    yield plain(f"  {text(document, 'owner')}; asked by {text(document, 'asked_by')} on {asked_at} UTC{waits}")
+    yield plain(f"  {text(document, 'owner')}; asked by {text(document, 'asked_by')} on {asked_at} UTC{decided}{waits}")
 
 
 def needs(document: Document) -> str:
@@ -120,11 +121,19 @@ def differences(before: Document, after: Document) -> Iterator[str]:
 
 
 def _decisions(document: Document) -> Iterator[str]:
+    for each, verdict in zip(_decided(document), _verdicts(document), strict=True):
+        why = f": {each['reason']}" if each.get("reason") else ""
+        yield f"{verdict} on {minute(str(each.get('at', '')))} UTC{why}"
+
+
+def _verdicts(document: Document) -> Iterator[str]:
+    """`approved by bert`, of each who decided."""
+    return (f"{each.get('verdict', '')} by {each.get('name', '')}" for each in _decided(document))
+
+
+def _decided(document: Document) -> list[Document]:
     listed = document.get("decisions")
-    for each in listed if isinstance(listed, list) else ():
-        if isinstance(each, Mapping):
-            why = f": {each['reason']}" if each.get("reason") else ""
-            yield f"{each.get('verdict', '')} by {each.get('name', '')} on {minute(str(each.get('at', '')))} UTC{why}"
+    return [each for each in listed if isinstance(each, Mapping)] if isinstance(listed, list) else []
 
 
 def fact(label: str, value: str) -> str:
