@@ -553,13 +553,14 @@ def test_stopped_in_a_state(deploying: DeployingHub, state: str) -> None:
     when it is due, and ends: deployed, or with what was there before where a call was denied."""
     single = _single(deploying, f"stopped-{state.lower().replace(' ', '-')}")
     if state == "Wait":
-        deploying.cloud.misbehave(single.site.listener, "old", seconds=2)
+        deploying.cloud.misbehave(single.site.listener, "old")  # until the execution was stopped
     if state in ("Give up", "Restore"):
         deploying.hub.inject("elbv2", "ModifyListener", "AccessDenied", 1, 403)
     with deploying.visiting(single.site.host) as visitor:
         (execution,) = deploying.tick()
         until(lambda: state in deploying.entered(execution), state, pause=0.005)
         stopped = deploying.stop(execution)
+        deploying.cloud.misbehave(single.site.listener, "well")
         record = deploying.settle(single.reference)
     deploying.hub.settle(execution)
     assert stopped == "ABORTED" or state == "Finish"  # so short before the end that a stop may come too late
