@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from deployed import until
 from deploying_hub import ASKED_BY, DeployingHub, Site
 
 from perennial.certificate_request import CertificateRequest
+from perennial.errors import ConcurrentChange
 from perennial.inventory.records import ManagedRecord, ManagedState, VersionState
 from perennial.managed_certificate import ManagedCertificate
 from perennial.target_settings import parse
@@ -35,9 +38,16 @@ def kept(deploying: DeployingHub, name: str) -> ManagedRecord:
 
 
 def due(deploying: DeployingHub, name: str, **changes: object) -> None:
-    """What time does: the next step is due."""
-    record = replace(kept(deploying, name), due_at=datetime.now(UTC), **changes)  # type: ignore[arg-type]
-    deploying.deployment.inventory.save_managed(record)
+    """What time does: the next step is due. The function of an execution that was stopped may still be at work."""
+
+    def made() -> bool:
+        record = replace(kept(deploying, name), due_at=datetime.now(UTC), **changes)  # type: ignore[arg-type]
+        with suppress(ConcurrentChange):
+            deploying.deployment.inventory.save_managed(record)
+            return True
+        return False
+
+    until(made, f"{name} to be at rest")
 
 
 def renewals(deploying: DeployingHub) -> list[str]:

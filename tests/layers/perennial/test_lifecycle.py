@@ -416,10 +416,22 @@ def test_who_forces_does_not_wait() -> None:
     waiting = record(failed="version shop/1", failed_at=NOW - HOUR, failure="policy", attempts=5)
     known = situation(waiting, version=version(1, "failed", reason="policy"))
     assert judged(known).first == NOW - HOUR + 16 * HOUR
-    forced = replace(waiting, forced_at=NOW - MINUTE, urgent=True)
+    forced = replace(waiting, forced_at=NOW - MINUTE, overruled=5, urgent=True)
     assert judged(replace(known, record=forced)).first == NOW
     asked = replace(waiting, forced_at=NOW - MINUTE)
     assert judged(replace(known, record=asked)).first == NOW - HOUR + 16 * HOUR
+
+
+@pytest.mark.parametrize("forced_at", [NOW - 2 * HOUR, NOW - HOUR, NOW + 5 * MINUTE])
+def test_what_fails_after_it_was_forced_waits(forced_at: datetime) -> None:
+    """Who forces it ends the pause after the failures so far, and not the one after the next, whatever their clock
+    says: else it would be tried again and again without a pause until then."""
+    failed = {"failed": "version shop/1", "failed_at": NOW - HOUR, "failure": "policy", "urgent": True}
+    again = record(**failed, forced_at=forced_at, attempts=6, overruled=5)
+    known = situation(again, version=version(1, "failed", reason="policy"))
+    assert judged(known).first == NOW - HOUR + 32 * HOUR
+    first = record(**failed, forced_at=forced_at, attempts=5, overruled=5)
+    assert judged(replace(known, record=first)).first == NOW
 
 
 def test_a_request_is_planned_ahead_of_its_time() -> None:

@@ -241,6 +241,7 @@ def _record(
         declared_by=asked_by,
         due_at=now,
         attempts=0,
+        overruled=0,
         serving=adopted or known.serving,
     )
 

@@ -57,7 +57,7 @@ def _forced(
         raise InvalidInput(f"{name} is no longer declared; declare it in certificates.yaml and apply that")
     if urgent:
         _go_on(deployment, name, now)
-        record = replace(record, urgent=True, planned_at=None, planned_for="")
+        record = replace(record, urgent=True, overruled=known.attempts, planned_at=None, planned_for="")
     event = actor.did(
         now,
         ACTION,

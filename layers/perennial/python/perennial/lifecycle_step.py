@@ -306,6 +306,7 @@ def _supersede(deployment: Deployment, known: Situation, decision: Decision, now
             failure_message="",
             forced_at=None,
             forced_by="",
+            overruled=0,
             urgent=False,
             suspect="",
         ),

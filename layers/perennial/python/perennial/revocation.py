@@ -127,6 +127,7 @@ def _renew(deployment: Deployment, revoked: VersionRecord, by: str, now: datetim
                     serving=marked,
                     forced_at=now,
                     forced_by=by,
+                    overruled=record.attempts,
                     urgent=True,
                     planned_at=None,
                     planned_for="",

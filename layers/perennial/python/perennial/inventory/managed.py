@@ -148,6 +148,7 @@ def record_of(item: Item) -> ManagedRecord:
         serving=_serving(kept["serving"]),
         advice=_advice(kept["advice"]),
         attempts=kept["attempts"],
+        overruled=kept.get("overruled", 0),  # what an earlier release wrote has none
         urgent=kept["urgent"],
         retiring=tuple((number, datetime.fromisoformat(at)) for number, at in kept["retiring"]),
         removing=tuple(kept.get("removing", ())),  # what an earlier release wrote has none

@@ -351,7 +351,8 @@ class ManagedRecord:
 
     `fence` counts the leases: an execution that has an earlier number does nothing any more. `planned_at` is the time
     that is reserved for the next request in the issuer's budget. `failed` is the reference of the last version or
-    rollout that failed, `attempts` how many failed in a row. `retiring` are superseded versions with the time at which
+    rollout that failed, `attempts` how many failed in a row, `overruled` how many had when somebody forced it: the pause
+    after those is not waited for, and the one after the next failure is. `retiring` are superseded versions with the time at which
     they are retired.
     """
 
@@ -377,6 +378,7 @@ class ManagedRecord:
     failure_message: str = ""
     forced_at: datetime | None = None
     forced_by: str = ""
+    overruled: int = 0
     urgent: bool = False  # and waits for no window, and for no pause after a failure
     suspect: str = ""  # a place that no longer shows what serves
     retiring: tuple[tuple[int, datetime], ...] = ()
