@@ -6,6 +6,10 @@ no issuer of tokens, people sign in at a user pool of Amazon Cognito.
 
 A token's verdict is kept for at most `KEPT`. Bodies are bounded by the function (`perennial.api.arriving`): API Gateway
 has no setting for that.
+
+`GET /page` of the API for tokens is the one method that asks nobody who they are: the page where people sign in and
+decide, the same for everybody, from a function without rights. Its URL is put together of the API's id, as the stage's
+own URL would wait for the methods, they for the authorizer, and that for the client, which must know the URL.
 """
 
 from __future__ import annotations
@@ -20,14 +24,14 @@ from constructs import Construct
 
 from infra.acknowledge import acknowledge
 from infra.functions import Function, Runtime
-from perennial import api_settings, principal_tags
+from perennial import api_settings, principal_tags, sign_in
+from perennial.api.approval_page import PATH
 from perennial.api.once import PARTITION
 from perennial.api.routes import STAGE
 
 RATE, BURST = 50, 100  # requests a second, and at once, of each API
 KEPT = Duration.seconds(300)
 TIMEOUT = Duration.seconds(29)  # as long as a REST API waits
-SIGNED_IN = "http://localhost:8765/callback"  # where the command listens while a person signs in
 PRINCIPALS = "Whoever may ask is not known when the stack is deployed: their roles' and users' tags say what they may."
 LOGGED = {  # neither headers nor bodies
     "time": "$context.requestTime",
@@ -64,6 +68,10 @@ OF_STAGES = {
 OF_METHODS = {
     "COG4": "IAM or an authorizer of our own lets in; it takes tokens of any OIDC issuer, those of Cognito among them.",
 }
+FOR_EVERYBODY = (
+    "The page where people sign in is there before they have: the same for everybody, and it decides nothing."
+)
+OF_PAGES = {"APIG4": FOR_EVERYBODY, "COG4": FOR_EVERYBODY}
 OF_POOLS = {
     "COG2": "Each person turns on a second factor (TOTP); whom the pool requires it of is the organisation's decision.",
     "COG3": "Threat protection costs for each person; an organisation that wants it names an issuer of its own.",
@@ -83,7 +91,7 @@ class SignIn:
 
 class Api(Construct):
     """The APIs and their functions. `url` is for IAM credentials, `people_url` for tokens; `sign_in` is None where
-    perennial.toml names an issuer of tokens.
+    perennial.toml names an issuer of tokens. `page_url` is where people decide, "" where they sign in without us.
 
     The stack grants the functions the table, the key that encrypts it, and the settings.
     """
@@ -99,15 +107,19 @@ class Api(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         self.handle = _handle(self, runtime, table)
-        self.sign_in = None if settings.oidc else _sign_in(self)
-        self.authorizer = _authorizer(self, runtime, self.sign_in)
         self._account = _may_log(self)
         self._log = _log(self, runtime)
+        people = self._rest("People", "for tokens")
+        page_url = _page_url(people)
+        self.sign_in = None if settings.oidc else _sign_in(self, [page_url, *filter(None, [settings.page])])
+        self.authorizer = _authorizer(self, runtime, self.sign_in)
         integration = aws_apigateway.LambdaIntegration(
             _published(self.handle), timeout=TIMEOUT, allow_test_invoke=False
         )
-        self.url = self._api("Machines", "for IAM credentials", integration, policy=_others(self, settings)).url
-        self.people_url = self._api("People", "for tokens", integration, authorizer=self._tokens()).url
+        machines = self._rest("Machines", "for IAM credentials", policy=_others(self, settings))
+        self.url = self._serve(machines, integration).url
+        self.people_url = self._serve(people, integration, self._tokens()).url
+        self.page_url = page_url if self._show_page(people, runtime, settings) else ""
 
     def _tokens(self) -> aws_apigateway.RequestAuthorizer:
         return aws_apigateway.RequestAuthorizer(
@@ -118,15 +130,23 @@ class Api(Construct):
             results_cache_ttl=KEPT,
         )
 
-    def _api(
-        self,
-        construct_id: str,
-        for_whom: str,
-        integration: aws_apigateway.LambdaIntegration,
-        *,
-        authorizer: aws_apigateway.RequestAuthorizer | None = None,
-        policy: aws_iam.PolicyDocument | None = None,
+    def _show_page(self, api: aws_apigateway.RestApi, runtime: Runtime, settings: api_settings.Api) -> bool:
+        """Serve the page where it is known how people sign in."""
+        where = _where(self.sign_in, settings)
+        if where is None:
+            return False
+        page = _page(self, runtime, where)
+        integration = aws_apigateway.LambdaIntegration(page.function, timeout=TIMEOUT, allow_test_invoke=False)
+        method = api.root.add_resource(PATH).add_method(
+            "GET", integration, authorization_type=aws_apigateway.AuthorizationType.NONE
+        )
+        acknowledge(method, OF_PAGES)
+        return True
+
+    def _rest(
+        self, construct_id: str, for_whom: str, *, policy: aws_iam.PolicyDocument | None = None
     ) -> aws_apigateway.RestApi:
+        """An API that has no method yet."""
         api = aws_apigateway.RestApi(
             self,
             construct_id,
@@ -136,10 +156,6 @@ class Api(Construct):
             cloud_watch_role=False,
             policy=policy,
         )
-        iam = aws_apigateway.AuthorizationType.IAM
-        method = api.root.add_resource("{proxy+}").add_method(
-            "ANY", integration, authorizer=authorizer, authorization_type=None if authorizer else iam
-        )
         for name, (kind, status, title) in REFUSALS.items():
             api.add_gateway_response(
                 name, type=kind, status_code=str(status), templates={"application/json": _problem(status, title)}
@@ -147,6 +163,19 @@ class Api(Construct):
         api.deployment_stage.node.add_dependency(self._account)
         acknowledge(api, OF_APIS)
         acknowledge(api.deployment_stage, OF_STAGES)
+        return api
+
+    def _serve(
+        self,
+        api: aws_apigateway.RestApi,
+        integration: aws_apigateway.LambdaIntegration,
+        authorizer: aws_apigateway.RequestAuthorizer | None = None,
+    ) -> aws_apigateway.RestApi:
+        """Hand every path on, of who has a token or, without an authorizer, a signature of IAM."""
+        iam = aws_apigateway.AuthorizationType.IAM
+        method = api.root.add_resource("{proxy+}").add_method(
+            "ANY", integration, authorizer=authorizer, authorization_type=None if authorizer else iam
+        )
         acknowledge(method, OF_METHODS)
         return api
 
@@ -218,10 +247,40 @@ def _authorizer(scope: Construct, runtime: Runtime, sign_in: SignIn | None) -> F
     )
 
 
+def _page(scope: Construct, runtime: Runtime, where: sign_in.SignIn) -> Function:
+    return Function(
+        scope,
+        "Page",
+        runtime=runtime,
+        handler="api/page",
+        description="Answer with the page where people sign in and decide",
+        timeout=Duration.seconds(10),
+        memory=256,
+        environment={"PERENNIAL_SIGN_IN": json.dumps(where.document())},
+    )
+
+
 # --- who asks ---
 
 
-def _sign_in(scope: Construct) -> SignIn:
+def _where(made: SignIn | None, settings: api_settings.Api) -> sign_in.SignIn | None:
+    """Where people sign in: at the user pool, else at the issuer of perennial.toml, if that says how."""
+    if made is None:
+        return settings.oidc.sign_in if settings.oidc else None
+    return sign_in.of_user_pool(
+        issuer=made.pool.user_pool_provider_url,
+        client=made.client.user_pool_client_id,
+        domain=made.domain.base_url(),
+    )
+
+
+def _page_url(api: aws_apigateway.RestApi) -> str:
+    stack = cdk.Stack.of(api)
+    return f"https://{api.rest_api_id}.execute-api.{stack.region}.{stack.url_suffix}/{STAGE}/{PATH}"
+
+
+def _sign_in(scope: Construct, pages: list[str]) -> SignIn:
+    """The user pool; `pages` are the URLs of the page where people decide."""
     pool = aws_cognito.UserPool(
         scope,
         "UserPool",
@@ -243,11 +302,11 @@ def _sign_in(scope: Construct) -> SignIn:
         removal_policy=cdk.RemovalPolicy.RETAIN,
     )
     acknowledge(pool, OF_POOLS)
-    return SignIn(pool=pool, client=_client(pool), domain=_domain(pool))
+    return SignIn(pool=pool, client=_client(pool, pages), domain=_domain(pool))
 
 
-def _client(pool: aws_cognito.UserPool) -> aws_cognito.UserPoolClient:
-    """A public client: the command has no secret, and shows by PKCE that it is the one that asked (RFC 7636, 8252)."""
+def _client(pool: aws_cognito.UserPool, pages: list[str]) -> aws_cognito.UserPoolClient:
+    """A public client: command and page have no secret, and show by PKCE that they are who asked (RFC 7636, 8252)."""
     scopes = aws_cognito.OAuthScope
     return pool.add_client(
         "Command",
@@ -261,7 +320,7 @@ def _client(pool: aws_cognito.UserPool) -> aws_cognito.UserPoolClient:
         o_auth=aws_cognito.OAuthSettings(
             flows=aws_cognito.OAuthFlows(authorization_code_grant=True, implicit_code_grant=False),
             scopes=[scopes.OPENID, scopes.EMAIL, scopes.PROFILE],
-            callback_urls=[SIGNED_IN],
+            callback_urls=[sign_in.REDIRECT, *pages],
         ),
     )
 

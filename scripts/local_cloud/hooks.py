@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
+from urllib.parse import parse_qsl
 
 from local_cloud import (
     admin,
@@ -278,6 +279,25 @@ def tell_urls_of_user_pools() -> None:
     replace(module, name, with_url)
 
 
+def revoke_tokens() -> None:
+    """Serve POST /oauth2/revoke (RFC 7009) as a user pool's domain does: ministack revokes by RevokeToken alone."""
+    hook, module, name = "revoke_tokens", "ministack.app", "_handle_cognito_body_request"
+    plain = part(hook, module, name)
+    revoke = part(hook, "ministack.services.cognito", "_revoke_token")
+
+    @wraps(plain)
+    async def with_revocation(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+        if (method, path) != ("POST", "/oauth2/revoke"):
+            return await plain(method, path, headers, body, query)
+        form = dict(parse_qsl(body.decode(errors="replace")))
+        if not form.get("token") or not form.get("client_id"):
+            return 400, {"Content-Type": "application/json"}, b'{"error":"invalid_request"}'
+        revoke({"Token": form["token"]})
+        return 200, {"Content-Type": "application/json"}, b""
+
+    replace(module, name, with_revocation)
+
+
 HOOKS: tuple[Callable[[], None], ...] = (
     serve_fakes,
     serve_admin,
@@ -290,6 +310,7 @@ HOOKS: tuple[Callable[[], None], ...] = (
     resolve_pseudo_parameters,
     add_resource_types,
     tell_urls_of_user_pools,
+    revoke_tokens,
     tagging.tag_fakes,
     *workflow_hooks.HOOKS,
     *edge_hooks.HOOKS,

@@ -243,7 +243,8 @@ def test_every_handler_is_tested() -> None:
         ".".join(file.relative_to(ROOT / "functions").with_suffix("").parts) for file in ROOT.glob("functions/*/*.py")
     }
     tested = {each.module for each in CASES} | {handler for handler, _, _ in (*STEPS, *GIVE_UP)}
-    own = {"api.authorizer", "api.handle", "audit.checkpoint", "issuance.answer_http01", "rollout.callback"}
+    own = {"api.authorizer", "api.handle", "api.page"}
+    own |= {"audit.checkpoint", "issuance.answer_http01", "rollout.callback"}
     of_approval = {"approval.ask", "approval.apply", "approval.expire"}  # test_approval.py
     assert files == tested | own | of_approval | {"renewal.decide", "renewal.retire"}
 

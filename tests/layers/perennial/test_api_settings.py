@@ -9,6 +9,7 @@ import pytest
 from perennial.api_settings import Api, Oidc, api, principal_name, user_pool
 from perennial.roles import Grant, Role
 from perennial.settings_table import Table
+from perennial.sign_in import SignIn
 
 OIDC = 'issuer = "https://login.example.com/r"\nkeys = "https://keys.example.com/k.json"\naudiences = ["perennial"]\n'
 ARN = "arn:aws:iam::111122223333:role/pipeline"
@@ -55,6 +56,30 @@ def test_an_issuer() -> None:
     found = oidc(OIDC + more)
     assert (found.also_for, found.tokens, found.algorithms) == (("u",), "access", ("ES256", "PS256"))
     assert (found.groups_claim, found.max_hours) == ("roles", 1)
+
+
+SIGN_IN = (
+    'client = "perennial"\nauthorization_endpoint = "https://login.example.com/a"\n'
+    'token_endpoint = "https://tokens.example.com/t"\n'
+)
+
+
+def test_signing_in() -> None:
+    """Client and endpoints say how people sign in; without them they bring their tokens themselves."""
+    assert oidc(OIDC).sign_in is None
+    assert oidc(OIDC + SIGN_IN).sign_in == SignIn(
+        issuer="https://login.example.com/r",
+        client="perennial",
+        authorization="https://login.example.com/a",
+        token="https://tokens.example.com/t",
+        revocation="",
+        scopes=("openid", "profile", "email"),
+        tokens="id",
+    )
+    more = 'revocation_endpoint = "https://login.example.com/x"\nscopes = ["openid", "offline_access"]\n'
+    found = oidc(OIDC + SIGN_IN.replace('"perennial"', '"other"') + more + 'tokens = "access"').sign_in
+    assert found and (found.client, found.tokens) == ("other", "access")  # access tokens are for another audience
+    assert (found.revocation, found.scopes) == ("https://login.example.com/x", ("openid", "offline_access"))
 
 
 def test_a_user_pool() -> None:
@@ -135,6 +160,16 @@ def test_names_of_principals(arn: str, name: str | None) -> None:
         (f"[api.oidc]\n{OIDC}secret = 'x'", "api.oidc.secret: not known; there are kind, issuer, keys, audiences,"),
         (f"[api.oidc]\n{OIDC.replace('[', '').replace(']', '')}", "api.oidc.audiences: perennial is not a list"),
         (f"[api.oidc]\n{OIDC.replace('perennial', '')}", "api.oidc.audiences: "),
+        (f"[api.oidc]\n{OIDC}client = 'perennial'", "api.oidc.client: signing in needs client, authorization_endpoint"),
+        (f"[api.oidc]\n{OIDC}revocation_endpoint = 'https://a'", "api.oidc.client: signing in needs client, "),
+        (f"[api.oidc]\n{OIDC}{SIGN_IN.replace('perennial', 'other')}", "api.oidc.client: it must be one of audiences"),
+        (
+            f"[api.oidc]\n{OIDC}{SIGN_IN.replace('perennial', 'a b')}",
+            "api.oidc.client: 'a b' is not the id of a public",
+        ),
+        (f"[api.oidc]\n{OIDC}{SIGN_IN.replace('https://tokens', 'http://tokens')}", "api.oidc.token_endpoint: "),
+        (f"[api.oidc]\n{OIDC}{SIGN_IN}scopes = ['email']", "api.oidc.scopes: \"['email']\" is not a list of at most"),
+        (f"[api.oidc]\n{OIDC}{SIGN_IN}scopes = ['openid', 'a b']", "api.oidc.scopes: "),
         ("[api]\ngroups = []", "api.groups: '[]' is not a table of at most 500 lists of grants"),
         ("[api.groups]\nshop = 'viewer'", "api.groups.shop: viewer is not a list of at most 50 grants"),
         ("[api.groups]\nshop = ['root']", "api.groups.shop: root is no grant: root is no role"),
@@ -189,6 +224,12 @@ def test_urls(url: str) -> None:
         found, problems = read(text)
         assert [each.split(":")[0] for each in problems] == [f"api.oidc.{field}"]
         assert found.oidc is None
+
+
+def test_one_problem_for_one_mistake() -> None:
+    """A client that is none is not missing besides."""
+    _, problems = read(f"[api.oidc]\n{OIDC}{SIGN_IN.replace('perennial', 'a b')}")
+    assert len(problems) == 1
 
 
 def test_all_problems_at_once() -> None:

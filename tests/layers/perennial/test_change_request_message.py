@@ -60,7 +60,7 @@ def test_the_whole_message() -> None:
         "Policy: it is allowed, and needs 1 approver of shop-team for production",
         "May decide: 1 approver of shop-team for production; nobody decides on what they asked for",
         "Until: 2026-12-05 12:00 UTC",
-        f"Sign in to decide: https://c.example.com/decide?request={ID}",
+        f"Sign in to decide: https://c.example.com/decide#request={ID}",
         f"Or: perennial approve {ID}",
         f"To refuse: perennial reject {ID} --reason WORDS",
     ]

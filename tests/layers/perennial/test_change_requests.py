@@ -585,6 +585,19 @@ def test_approvers_are_told_once(hub: RequestingHub) -> None:
     assert [each.action for each in hub.events()].count("approval.ask") == 1
 
 
+def test_the_link_to_the_page(hub: RequestingHub) -> None:
+    """It leads to the deployment's own page, to that of `[api] page` where one is named, and has the id in a part that
+    no server sees."""
+    environment: Any = hub.hub.environment
+    environment["PERENNIAL_PAGE"] = "https://a.example/v1/page"
+    for own, url in (("", "https://a.example/v1/page"), ("https://c.example.com", "https://c.example.com")):
+        api = replace(hub.hub.settings.api, page=own)
+        hub.hub.__dict__["settings"] = replace(hub.hub.settings, api=api)
+        asked = hub.ask("ada", hub.create())
+        hub.tell(asked)
+        assert f"Sign in to decide: {url}#request={asked.id}" in hub.messages()[-1]["Message"].splitlines()
+
+
 def test_a_decision_wakes_the_workflow(hub: RequestingHub) -> None:
     """The token that was kept last is sent back, when nobody more is needed, and with nothing but the state."""
     hub.settings(TWO)

@@ -33,6 +33,7 @@ from urllib.parse import urlsplit
 from perennial.grants import MAX_GRANTS, read
 from perennial.roles import Grant
 from perennial.settings_table import Table, shown
+from perennial.sign_in import CLIENT, MAX_SCOPES, SCOPE, SCOPES, SignIn
 
 MAX_GROUPS = 500
 MAX_PRINCIPALS = 500
@@ -65,6 +66,7 @@ class Oidc:
     algorithms: tuple[str, ...] = ("RS256",)
     groups_claim: str = "groups"
     max_hours: int = 24  # from a token's issue to its end
+    sign_in: SignIn | None = None  # None: people bring their tokens themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,20 +124,66 @@ def _oidc(within: Table, document: Mapping[str, Any]) -> Oidc | None:
     before = len(within.problems)
     kind = table.choice("kind", "oidc", KINDS)
     issuer = table.need("issuer", _https, _URL) or ""
+    keys = _keys(table, issuer, kind)
+    audiences = table.need("audiences", _audiences, "a list of one to 20 audiences, as client ids") or ()
+    also_for = table.texts("also_for", (), _AUDIENCE)
+    tokens = table.choice("tokens", "id", ("id", "access"))
     made = table.done(
         lambda: Oidc(
             issuer=issuer,
             kind=kind,
-            keys=_keys(table, issuer, kind),
-            audiences=table.need("audiences", _audiences, "a list of one to 20 audiences, as client ids") or (),
-            also_for=table.texts("also_for", (), _AUDIENCE),
-            tokens=table.choice("tokens", "id", ("id", "access")),
+            keys=keys,
+            audiences=audiences,
+            also_for=also_for,
+            tokens=tokens,
             algorithms=table.choices("algorithms", ("RS256",), ALGORITHMS),
             groups_claim=table.text("groups_claim", _CLAIMS[kind], re.compile(r"[!-~]{1,128}")),
             max_hours=table.number("max_hours", 24, 1, 24),
+            sign_in=_sign_in(table, issuer, tokens, audiences),
         )
     )
     return made if len(within.problems) == before else None
+
+
+def _sign_in(table: Table, issuer: str, tokens: str, audiences: tuple[str, ...]) -> SignIn | None:
+    """How the command and the page sign people in: `client` and the endpoints, under the names that the issuer's
+    openid-configuration has for them (RFC 8414 2)."""
+    client = table.take(
+        "client", "", lambda value: value if value == "" else _client(value), "the id of a public client"
+    )
+    urls = {name: table.take(name, "", _none_or_https, _URL) for name in _ENDPOINTS}  # None: that problem is told
+    scopes = table.take("scopes", list(SCOPES), _scopes, f"a list of at most {MAX_SCOPES} scopes, openid among them")
+    if not client and not any(urls.values()):
+        return None
+    if "" in (client, urls["authorization_endpoint"], urls["token_endpoint"]):
+        table.problem("client", "signing in needs client, authorization_endpoint and token_endpoint, all of them")
+    elif client and tokens == "id" and audiences and client not in audiences:
+        table.problem("client", "it must be one of audiences too: id tokens are for the client that asked")
+    return SignIn(
+        issuer=issuer,
+        client=client or "",
+        authorization=urls["authorization_endpoint"] or "",
+        token=urls["token_endpoint"] or "",
+        revocation=urls["revocation_endpoint"] or "",
+        scopes=scopes or SCOPES,
+        tokens=tokens,
+    )
+
+
+_ENDPOINTS = ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
+
+
+def _client(value: Any) -> str | None:
+    return value if isinstance(value, str) and CLIENT.fullmatch(value) else None
+
+
+def _none_or_https(value: Any) -> str | None:
+    return value if value == "" else _https(value)
+
+
+def _scopes(value: Any) -> tuple[str, ...] | None:
+    fits = isinstance(value, list) and len(value) <= MAX_SCOPES and "openid" in value
+    return tuple(value) if fits and all(isinstance(v, str) and SCOPE.fullmatch(v) for v in value) else None
 
 
 _CLAIMS = {"oidc": "groups", "cognito": "cognito:groups"}

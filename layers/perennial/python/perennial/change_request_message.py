@@ -1,6 +1,6 @@
 """What approvers are told of a request: what is asked, what policy says, who may decide, and how. Pure.
 
-The message decides nothing. It links to the page where people sign in, if `[api] page` names one, and has the command.
+The message decides nothing. It links to the page where people sign in, if there is one, and has the command.
 All texts are written by strangers, and cleaned as those of alerts are (`alert_message`).
 """
 
@@ -51,13 +51,13 @@ class RequestEvent:
     needs: tuple[str, ...]
     expires_at: str
     until: str
-    page: str  # a URL with the id; "" where no page is configured
+    page: str  # a URL with the id; "" where there is no page
     command: str
     subject: str
 
 
 def event(request: ChangeRequest, record: ManagedRecord | None, page: str) -> RequestEvent:
-    """What is told of a request. `record` is the managed certificate as it is, `page` that of `[api]`."""
+    """What is told of a request. `record` is the managed certificate as it is, `page` the URL where people decide."""
     wish = request.wish
     needs = tuple(clean(each, MAX_NAME) for each in approvals.told(request.needs))
     return RequestEvent(
@@ -75,7 +75,7 @@ def event(request: ChangeRequest, record: ManagedRecord | None, page: str) -> Re
         needs=needs,
         expires_at=request.expires_at.isoformat(),
         until=moment(request.expires_at),
-        page=f"{page}?request={request.id}" if page else "",
+        page=f"{page}#request={request.id}" if page else "",  # a fragment is in no log of a server
         command=f"perennial approve {request.id}",
         subject=_subject(request),
     )

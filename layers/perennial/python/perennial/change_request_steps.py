@@ -51,7 +51,8 @@ def tell(hub: Deployment, request_id: str, token: str, now: datetime) -> None:
 def _send(hub: Deployment, request: ChangeRequest, now: datetime) -> None:
     """To the event bus and the topic."""
     record = hub.inventory.find_managed(request.wish.managed)
-    told = change_request_message.event(request, record, hub.settings.api.page)
+    page = hub.settings.api.page or hub.environment.get("PERENNIAL_PAGE", "")
+    told = change_request_message.event(request, record, page)
     _put(hub, told, now)
     hub.clients("sns").publish(
         TopicArn=hub.named("PERENNIAL_TOPIC_ARN"),

@@ -1,4 +1,5 @@
-"""The deployed API as the commands ask it: signed with the caller's AWS credentials (SigV4), or with a person's token.
+"""The deployed API as the commands ask it: signed with the caller's AWS credentials (SigV4), or with a person's token,
+which they name or which is theirs because they have signed in.
 
 Every write has an idempotency key, so that one whose reply was lost is sent again and done once. What may pass is tried
 again; a refusal is told in the API's own words, one line for each violation (RFC 9457).
@@ -26,6 +27,7 @@ from perennial.roles import Action
 
 if TYPE_CHECKING:
     from perennial.cli.api_connection import Address, Connection
+    from perennial.cli.signed_in import SignedIn
     from perennial.clients import Clients
     from perennial.issuers.acme_http import Answer
 
@@ -208,16 +210,56 @@ def api(caller: Caller) -> Api:
     """
     from perennial.cli.api_connection import Connection, address, roots_of
 
-    at = address(caller.url or _deployed(caller), os.environ)
     if caller.token:
-        return Api(at, _bearer(caller.token), Connection(roots_of(None)))
-    return Api(at, _signer(caller.clients), Connection(roots_of(caller.clients)))
+        return Api(place(caller, people=True), _bearer(caller.token), Connection(roots_of(None)))
+    if kept := _signed_in(caller):
+        connection = Connection(roots_of(None))
+        return Api(address(kept.api, os.environ), _as_signed_in(kept, connection), connection)
+    return Api(place(caller, people=False), _signer(caller.clients), Connection(roots_of(caller.clients)))
 
 
-def _deployed(caller: Caller) -> str:
+def place(caller: Caller, *, people: bool) -> Address:
+    """Where the API is, as the caller names it, else as the deployment does: the one for tokens, where `people` is set.
+
+    Raises: as `api`.
+    """
+    from perennial.cli.api_connection import address
+
+    return address(caller.url or _deployed(caller, FOR_PEOPLE if people else PARAMETER), os.environ)
+
+
+def _signed_in(caller: Caller) -> SignedIn | None:
+    """Who has signed in, where the caller names nobody else and no other deployment.
+
+    Raises: InvalidConfiguration where that cannot be read.
+    """
+    from perennial.cli import signed_in
+    from perennial.cli.api_connection import address
+
+    if caller.profile or caller.region:
+        return None
+    kept = signed_in.read(os.environ)
+    if kept is None or address(kept.api, os.environ).through != kept.through:  # AWS then, and a local cloud now
+        return None
+    return kept if not caller.url or address(caller.url, os.environ).url == kept.api else None
+
+
+def _as_signed_in(kept: SignedIn, connection: Connection) -> Sign:
+    """Sends the token of who has signed in, renewed in time: a command may wait for hours."""
+    from perennial.cli.signing_in import Ways, renewed
+
+    ways, latest = Ways(connection=connection, environ=os.environ), [kept]
+
+    def sign(method: str, url: str, body: bytes, headers: Mapping[str, str]) -> Mapping[str, str]:
+        latest[0] = renewed(ways, latest[0])
+        return _bearer(latest[0].token)(method, url, body, headers)
+
+    return sign
+
+
+def _deployed(caller: Caller, name: str) -> str:
     from botocore.exceptions import ClientError
 
-    name = FOR_PEOPLE if caller.token else PARAMETER
     try:
         return str(caller.clients("ssm").get_parameter(Name=name)["Parameter"]["Value"])
     except ClientError as error:

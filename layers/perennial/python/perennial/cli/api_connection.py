@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 REPLY_SECONDS = 35.0  # API Gateway gives an integration 29 s
 STAGE = "/v1"
-ENDPOINTS = ("AWS_ENDPOINT_URL_EXECUTE_API", "AWS_ENDPOINT_URL")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_EXECUTE_API = ".execute-api."  # in the host name of every API that has no domain of its own
+_ENDPOINTS = {  # what is in the host names of APIs and user pools without a domain of their own, and moves them
+    ".execute-api.": "AWS_ENDPOINT_URL_EXECUTE_API",
+    ".amazoncognito.com": "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,22 @@ def address(url: str, environment: Mapping[str, str]) -> Address:
     parts = _parts(url)
     base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
     base = base if base.endswith(STAGE) else f"{base}{STAGE}"
-    endpoint = next((environment[name] for name in ENDPOINTS if environment.get(name)), "")
-    if not endpoint or _EXECUTE_API not in (parts.hostname or ""):
-        return Address(base, base)
+    return Address(base, through(base, environment))
+
+
+def through(url: str, environment: Mapping[str, str]) -> str:
+    """Where a request for a URL goes: to the endpoint of the environment, where the URL is one of AWS's own.
+
+    Raises: InvalidInput where the endpoint is none.
+    """
+    parts = urlsplit(url)
+    own = [variable for part, variable in _ENDPOINTS.items() if part in (parts.hostname or "")]
+    names = (*own, "AWS_ENDPOINT_URL") if own else ()
+    endpoint = next((environment[name] for name in names if environment.get(name)), "")
+    if not endpoint:
+        return url
     _parts(endpoint)
-    return Address(base, f"{endpoint.rstrip('/')}{urlsplit(base).path}")
+    return f"{endpoint.rstrip('/')}{parts.path}"
 
 
 def _parts(url: str) -> SplitResult:

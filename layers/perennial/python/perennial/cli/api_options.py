@@ -1,4 +1,6 @@
-"""How commands that ask the API are told who asks: --profile and --region, or --token; and where it is: --api."""
+"""How commands that ask the API are told who asks: --profile and --region, or --token; and where it is: --api.
+
+Without any of them who has signed in asks (`sign_in`), else the AWS credentials of the environment."""
 
 from __future__ import annotations
 
@@ -26,10 +28,10 @@ def asks(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--token",
             envvar="PERENNIAL_TOKEN",
-            help="A token of your OIDC issuer, instead of AWS credentials. Better in PERENNIAL_TOKEN.",
+            help="A token of your issuer, where perennial sign-in cannot be used. Better in PERENNIAL_TOKEN.",
         ),
         click.option("--region", type=options.ONE_REGION, help="Region of the deployment."),
-        click.option("--profile", help="AWS profile to use."),
+        click.option("--profile", help="AWS profile to use, whoever has signed in."),
     ):
         told = option(told)
     return told

@@ -42,7 +42,7 @@ _MEANINGS: Mapping[int, type[PerennialError]] = {
     422: InvalidInput,
     429: Throttled,
 }
-_SIGNED_OUT = "sign in again: aws sso login, or a new token in PERENNIAL_TOKEN"
+_SIGNED_OUT = "sign in again: perennial sign-in, with AWS credentials aws sso login, or a new token in PERENNIAL_TOKEN"
 _REFUSED = (
     "perennial me shows your roles; perennial doctor checks whether you may call the API (execute-api:Invoke), and who "
     "it takes you for"

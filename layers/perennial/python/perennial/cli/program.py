@@ -41,6 +41,8 @@ _COMMANDS = {  # name -> module and attribute, in the order of the help
     "reject": ("perennial.cli.decisions", "reject"),
     "withdraw": ("perennial.cli.decisions", "withdraw"),
     "exceptions": ("perennial.cli.exceptions", "exceptions"),
+    "sign-in": ("perennial.cli.sign_in", "sign_in"),
+    "sign-out": ("perennial.cli.sign_in", "sign_out"),
     "me": ("perennial.cli.requests", "me"),
     "doctor": ("perennial.cli.doctor", "doctor"),
     "completion": ("perennial.cli.completion", "completion"),
