@@ -1,7 +1,7 @@
 """Calls to the REST APIs of a local cloud, over TLS at its edge, as their clients make them: for tests and the demo.
 
     call(cloud, "GET", f"{url}managed", credentials=principal(cloud, HUB_ACCOUNT, "ada"))     # signed, SigV4
-    call(cloud, "GET", f"{url}managed", token=token(cloud, "grace", ["shop-developers"]))
+    call(cloud, "GET", f"{url}managed", token=token(cloud, "grace@example.com", ["shop-developers"]))
 
 A URL is the one that the stack tells, ``https://….execute-api.REGION.amazonaws.com/v1/``. See `people` for who calls.
 """

@@ -2,7 +2,7 @@
 
     principal(cloud, HUB_ACCOUNT, "ada", {"perennial:roles": "viewer@shop-team"})                     # a user
     principal(cloud, HUB_ACCOUNT, "pipeline", {"perennial:roles": "requester"}, session="build-17")   # a role's session
-    token(cloud, "grace", ["shop-developers"])                                                        # of the user pool
+    token(cloud, "grace@example.com", ["shop-developers"])                                            # of the user pool
 
 Everything is made through the APIs of IAM, STS and Cognito, as an administrator would.
 """
@@ -85,12 +85,14 @@ def token(
 ) -> str:
     """A token of a user of the pool, who is made where it is not there, and is in exactly these groups afterwards.
 
-    `kind` is IdToken or AccessToken. The app client is allowed to sign users in by an administrator's call: nothing
-    else signs in without a browser. Raises: CloudError where the pool asks for a second factor.
+    `user` is the e-mail address where people sign in with theirs, as at the pool of PerennialHub. `kind` is IdToken or
+    AccessToken. The app client is allowed to sign users in by an administrator's call: nothing else signs in without a
+    browser. Raises: CloudError where the pool asks for a second factor.
     """
     at = at or sign_in(cloud, account=account)
     cognito, password = cloud.client("cognito-idp", account, at.pool.partition("_")[0]), f"Aa1!{secrets.token_hex(16)}"
-    _person(cognito, at.pool, user, email or f"{user}@example.com", password)
+    address = email or (user if "@" in user else f"{user}@example.com")
+    _person(cognito, at.pool, user, address, password)
     _join(cognito, at.pool, user, set(groups))
     _allow_admin_flow(cognito, at)
     answer = cognito.admin_initiate_auth(
@@ -163,7 +165,13 @@ def _session(cloud: Cloud, account: str, name: str, session: str) -> Credentials
 def _person(cognito: Any, pool: str, user: str, email: str, password: str) -> None:
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     with suppress(cognito.exceptions.UsernameExistsException):
-        cognito.admin_create_user(UserPoolId=pool, Username=user, UserAttributes=attributes, MessageAction="SUPPRESS")
+        cognito.admin_create_user(
+            UserPoolId=pool,
+            Username=user,
+            UserAttributes=attributes,
+            MessageAction="SUPPRESS",
+            TemporaryPassword=password,  # one that the emulator made up would not fit the pool's own policy
+        )
     cognito.admin_update_user_attributes(UserPoolId=pool, Username=user, UserAttributes=attributes)
     cognito.admin_set_user_password(UserPoolId=pool, Username=user, Password=password, Permanent=True)
 

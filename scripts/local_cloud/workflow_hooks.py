@@ -1,4 +1,4 @@
-"""Changes to ministack's Step Functions: what JSONata can do there in AWS and not in ministack.
+"""Changes to ministack's Step Functions: what JSONata and timeouts can do there in AWS and not in ministack.
 
 AWS refuses a JSONPath state in a state machine whose query language is JSONata, so these gaps cannot be written around.
 """
@@ -98,8 +98,24 @@ def run_parallel_states_with_jsonata() -> None:
     replace(_MODULE, name, run_in_either_language)
 
 
+def take_timeouts_from_the_input() -> None:
+    """Let ``TimeoutSecondsPath`` of a Task state say how long it may take; ministack waits for ever."""
+    hook, name = "take_timeouts_from_the_input", "_execute_task"
+    execute = part(hook, _MODULE, name)
+    resolve = part(hook, _MODULE, "_resolve_path_or_ctx")
+
+    @wraps(execute)
+    def execute_in_time(state: State, raw: Any, execution: State, context: State) -> Any:
+        if "TimeoutSecondsPath" in state:
+            state = {**state, "TimeoutSeconds": resolve(state["TimeoutSecondsPath"], raw, context)}
+        return execute(state, raw, execution, context)
+
+    replace(_MODULE, name, execute_in_time)
+
+
 HOOKS: tuple[Callable[[], None], ...] = (
     read_distributed_maps_with_jsonata,
     run_parallel_states_with_jsonata,
     give_succeed_states_an_output,
+    take_timeouts_from_the_input,
 )

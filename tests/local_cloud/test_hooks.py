@@ -77,13 +77,17 @@ def test_requests_of_added_services_reach_the_fakes(cloud: Cloud) -> None:
         assert json.load(answer)["securityhub"]["EnableSecurityHub"] >= 1
 
 
-def execute(cloud: Cloud, name: str, states: dict[str, Any]) -> Any:
-    """The output of a JSONata state machine made of these states, run once."""
+def execute(
+    cloud: Cloud, name: str, states: dict[str, Any], *, language: str = "JSONata", content: object = None
+) -> Any:
+    """The output of a state machine made of these states, run once with this input."""
     client = cloud.client("stepfunctions")
-    definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states}
+    definition = {"QueryLanguage": language, "StartAt": next(iter(states)), "States": states}
     role = "arn:aws:iam::111111111111:role/any"
     machine = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=role)
-    arn = client.start_execution(stateMachineArn=machine["stateMachineArn"])["executionArn"]
+    arn = client.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(content or {}))[
+        "executionArn"
+    ]
     execution = client.describe_execution(executionArn=arn)
     while execution["status"] == "RUNNING":
         time.sleep(0.02)
@@ -116,6 +120,22 @@ def test_parallel_state_in_jsonata(cloud: Cloud) -> None:
 def test_succeed_state_has_an_output(cloud: Cloud) -> None:
     """The Output of a Succeed state is the output of the execution."""
     assert execute(cloud, "succeed", {"Done": {"Type": "Succeed", "Output": {"n": "{% 1 + 1 %}"}}}) == {"n": 2}
+
+
+@pytest.mark.local_cloud
+def test_task_that_waits_ends_at_the_time_of_its_input(cloud: Cloud) -> None:
+    """A task whose callback does not come ends with States.Timeout after the seconds that its input names."""
+    queue = cloud.client("sqs").create_queue(QueueName="callbacks")["QueueUrl"]
+    waits = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
+        "Parameters": {"QueueUrl": queue, "MessageBody": {"token.$": "$$.Task.Token"}},
+        "TimeoutSecondsPath": "$.step.seconds",
+        "Catch": [{"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "Late"}],
+        "End": True,
+    }
+    states = {"Waits": waits, "Late": {"Type": "Pass", "Result": "late", "End": True}}
+    assert execute(cloud, "callback", states, language="JSONPath", content={"step": {"seconds": 1}}) == "late"
 
 
 @pytest.mark.local_cloud

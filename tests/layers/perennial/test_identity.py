@@ -222,13 +222,16 @@ def test_addresses(claims: dict[str, Any], email: str) -> None:
         ({"name": ""}, "ada@example.com"),
         ({"name": ..., "preferred_username": "ada7"}, "ada7"),
         ({"name": 7, "cognito:username": "ada8"}, "ada8"),
+        ({"name": ..., "cognito:username": "ada"}, "ada@example.com"),
+        ({"name": ..., "username": "ada", "email": ...}, "ada"),
         ({"name": "\x1b[2J\u202eada\n\ud800"}, "[2J ada"),
         ({"name": "a" * 200}, "a" * 127 + "…"),
         ({"name": ..., "email": ...}, "ada"),
     ],
 )
 def test_names(claims: dict[str, Any], name: str) -> None:
-    """What a person is called is fit to be shown, and never empty."""
+    """What a person is called is fit to be shown, and never empty. A user name that is the subject's id, as Cognito
+    makes one up where people sign in with their e-mail address, tells nobody who it is."""
     shown = by_token(claims).person.name
     assert shown == name or (name == "ada@example.com" and shown == "Ada@example.com")
     assert shown.isprintable()

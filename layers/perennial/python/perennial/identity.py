@@ -163,10 +163,14 @@ def _groups(value: object, api: Api) -> tuple[list[str], list[str]]:
 
 
 def _display(claims: Mapping[str, Any]) -> str:
-    """What to call a person: the first of the usual claims (OpenID Connect Core 1.0, 5.1), made fit to be shown."""
+    """What to call a person: the first of the usual claims (OpenID Connect Core 1.0, 5.1), made fit to be shown.
+
+    A user name that is the subject's id is none: Cognito makes one up where people sign in with their e-mail address
+    (Cognito Developer Guide, "Customizing sign-in attributes").
+    """
     for name in ("name", "preferred_username", "cognito:username", "username", "email"):
         value = claims.get(name)
-        if isinstance(value, str) and (text := bounded(value, MAX_NAME)):
+        if isinstance(value, str) and value != claims.get("sub") and (text := bounded(value, MAX_NAME)):
             return text
     return ""
 
