@@ -25,9 +25,9 @@ from constructs import Construct
 from infra.acknowledge import acknowledge
 from infra.functions import Function, Runtime
 from perennial import api_settings, principal_tags, sign_in
-from perennial.api.approval_page import PATH
 from perennial.api.once import PARTITION
 from perennial.api.routes import STAGE
+from perennial.approval_page import PATH
 
 RATE, BURST = 50, 100  # requests a second, and at once, of each API
 KEPT = Duration.seconds(300)

@@ -10,8 +10,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from perennial import sign_in
-from perennial.api import approval_page
+from perennial import approval_page, sign_in
 from perennial.sign_in import SignIn
 
 logger = Logger(service="api-page")

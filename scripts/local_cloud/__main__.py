@@ -127,7 +127,8 @@ def _as(cloud: Cloud, options: argparse.Namespace) -> int:
     if options.roles is not None:
         people.principal(cloud, options.account, options.person, {people.ROLES: options.roles})
     who = people.credentials(cloud, options.account, options.person)
-    os.environ.update(cloud.env(options.account, options.region) | who.env)
+    own = {"XDG_STATE_HOME": str(cloud.directory / "people" / options.person)}  # who signs in there is this person
+    os.environ.update(cloud.env(options.account, options.region) | who.env | own)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
     return inside.main([str(cloud.directory), options.program, *options.arguments]) or 0

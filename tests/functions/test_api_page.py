@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from functions.api import page
 
-from perennial.api import approval_page
+from perennial import approval_page
 from perennial.errors import InvalidConfiguration
 from perennial.sign_in import of_user_pool
 

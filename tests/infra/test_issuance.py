@@ -313,7 +313,7 @@ def test_every_function_is_pinned(hub: Synthesised) -> None:
     named = {name.partition("Role")[0].removeprefix("Dispatch") for name in roles}
     own = {*FUNCTIONS, *test_permissions.OWN, *test_rollout.FUNCTIONS, *test_renewal.FUNCTIONS}
     own |= set(test_approval.FUNCTIONS)
-    assert named == {*own, "Scan", "CallbackReport", "AuditCheckpoint", "ApiHandle", "ApiAuthorizer"}
+    assert named == {*own, "Scan", "CallbackReport", "AuditCheckpoint", "ApiHandle", "ApiAuthorizer", "ApiPage"}
 
 
 # --- other configurations ---

@@ -22,7 +22,7 @@ from deployed import Hub
 from local_cloud.api_calls import call
 from local_cloud.cloud import HUB_ACCOUNT, REGION, REPOSITORY
 from local_cloud.people import principal
-from perennial.api import approval_page
+from perennial import approval_page
 from perennial.cli import signed_in
 from perennial.sign_in import REDIRECT, read
 

@@ -1,6 +1,6 @@
 """Where people sign in: the endpoints of an issuer (OAuth 2.0) and the public client that asks there. Pure.
 
-The stack knows it and tells the page (`api.approval_page`), which tells browsers and the command. Nothing of it is
+The stack knows it and tells the page (`approval_page`), which tells browsers and the command. Nothing of it is
 secret: a public client has none, and shows by PKCE that it is the one that asked (RFC 7636).
 """
 

@@ -351,9 +351,9 @@ class ManagedRecord:
 
     `fence` counts the leases: an execution that has an earlier number does nothing any more. `planned_at` is the time
     that is reserved for the next request in the issuer's budget. `failed` is the reference of the last version or
-    rollout that failed, `attempts` how many failed in a row, `overruled` how many had when somebody forced it: the pause
-    after those is not waited for, and the one after the next failure is. `retiring` are superseded versions with the time at which
-    they are retired.
+    rollout that failed, `attempts` how many failed in a row, `overruled` how many had when somebody forced it: the
+    pause after those is not waited for, and the one after the next failure is. `retiring` are superseded versions with
+    the time at which they are retired.
     """
 
     declared: ManagedCertificate

@@ -68,7 +68,7 @@ def policy(where: SignIn) -> str:
 @cache
 def part(kind: str) -> str:
     """The html, css or js of the page."""
-    return files("perennial.api").joinpath(f"approval_page.{kind}").read_text(encoding="utf-8")
+    return files("perennial").joinpath(f"approval_page.{kind}").read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:

@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from perennial.api import approval_page
+from perennial import approval_page
 from perennial.cli import plain
 from perennial.sign_in import SignIn, of_user_pool, read
 
 WHERE = of_user_pool(issuer="https://cognito-idp.x/p", client="c", domain="https://d.auth.x.amazoncognito.com")
 GET: dict[str, Any] = {"httpMethod": "GET", "headers": {"Accept": "text/html,application/json;q=0.9"}}
 ID = "01a196fb16006a34df8d9526c150b2a8"
-SCRIPT = files("perennial.api").joinpath("approval_page.js")
+SCRIPT = files("perennial").joinpath("approval_page.js")
 
 
 def directives(policy: str) -> dict[str, str]:
