@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,7 @@ class PerennialHub(cdk.Stack):
         self._grant_approval(deciding)
         self._answer_http01(on)
         self._grant_dispatch()
-        self._serve_api(on, deciding)
+        self._serve_api(on, (deciding.ask, steps.publish))
         self._tell_names()
 
     def _keep(self, options: Options) -> None:
@@ -444,8 +445,8 @@ class PerennialHub(cdk.Stack):
             answer.may(READ, [self._inventory.table.table_arn])
             answer.may(["kms:Decrypt"], [self._key.key_arn])
 
-    def _serve_api(self, on: Runtime, deciding: ApprovalFunctions) -> None:
-        """The API for people and machines, its page, to which messages to approvers lead, and its names."""
+    def _serve_api(self, on: Runtime, tell: Sequence[Function]) -> None:
+        """The API for people and machines, its page, to which the messages that functions tell lead, and its names."""
         api = Api(self, "Api", runtime=on, table=self._inventory.table, settings=self._settings.api)
         self._may_use_table(api.handle)
         api.handle.may(["dynamodb:Query"], self._inventory.index_arns)
@@ -456,7 +457,8 @@ class PerennialHub(cdk.Stack):
         api.handle.may(["states:ListExecutions", "states:StartExecution"], [self.discovery.state_machine_arn])
         names = {"ApiUrl": ("api", api.url), "PeopleApiUrl": ("api-people", api.people_url)}
         if api.page_url:
-            deciding.ask.function.add_environment("PERENNIAL_PAGE", api.page_url)
+            for each in tell:
+                each.function.add_environment("PERENNIAL_PAGE", api.page_url)
             cdk.CfnOutput(self, "PageUrl", value=api.page_url)
         if api.sign_in:
             names["UserPoolId"] = ("user-pool", api.sign_in.pool.user_pool_id)

@@ -21,7 +21,7 @@ from perennial import keys
 from perennial.certificate import parse
 from perennial.errors import PerennialError
 from perennial.inventory.records import VersionRecord, VersionState
-from perennial.issuance import Step
+from perennial.issuance_step import Step
 from perennial.issuers.acme_http import Answer, Http
 
 PARTS = 4  # each part of a test takes every fourth point

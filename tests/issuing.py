@@ -27,12 +27,12 @@ from estate import HUB, REGION, Clock, Estate
 from layers.perennial.conftest import in_memory_hub
 from local_cloud.fakes.acm_pca import AcmPca as AcmPcaFake
 from local_cloud.fakes.loopback import client
-from perennial import issuance
+from perennial import issuance, issuance_failure
 from perennial.certificate_request import CertificateRequest
 from perennial.deployment import Deployment
 from perennial.errors import RETRYABLE, PerennialError
 from perennial.inventory.records import VersionRecord
-from perennial.issuance import Step
+from perennial.issuance_step import Step
 from perennial.issuers import acm_pca
 from perennial.issuers.acm_pca import AcmPca
 from perennial.key_store import PREFIX
@@ -215,7 +215,7 @@ class IssuingHub:
             return self._call(name, lambda: act(self.deployment, reference, self.now))
         except PerennialError as error:
             kind, cause = type(error).__name__, json.dumps({"errorMessage": str(error), "errorType": "x"})
-        give_up = issuance.give_up
+        give_up = issuance_failure.give_up
         return self._call("give_up", lambda: give_up(self.deployment, reference, kind, cause, self.now))
 
     def _call(self, name: str, step: Callable[[], Step]) -> Step:

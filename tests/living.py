@@ -37,6 +37,7 @@ from perennial import (
     dispatch,
     forcing,
     issuance,
+    issuance_failure,
     issuers,
     lifecycle,
     lifecycle_step,
@@ -316,7 +317,7 @@ def _steps() -> Steps:
 
 def _give_up_version(found: Deployment, given: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:
     error = given["error"]
-    return issuance.give_up(found, given["version"], error["Error"], error["Cause"], now).document()
+    return issuance_failure.give_up(found, given["version"], error["Error"], error["Cause"], now).document()
 
 
 def _give_up_rollout(found: Deployment, given: Mapping[str, Any], now: datetime) -> Mapping[str, Any]:

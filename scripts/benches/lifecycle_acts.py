@@ -19,7 +19,7 @@ from perennial import lifecycle, planning, renewal
 from perennial.dispatch import LEASE
 from perennial.errors import PerennialError
 from perennial.inventory.records import ManagedRecord, RolloutRecord, RolloutState, Serving, VersionRecord, VersionState
-from perennial.issuance import SILENCE
+from perennial.issuance_step import SILENCE
 from perennial.lifecycle import Decision, Situation
 from perennial.lifecycle import Step as Next
 from perennial.lifecycle_rules import GRACE

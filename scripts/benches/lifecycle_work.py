@@ -1,7 +1,7 @@
 """Issuance and Rollout in the simulation: how long they take, how they end, and what they leave in the table.
 
-What the real steps decide is decided by them: `issuance.postpone`, and whom an issuer that works again wakes. What one
-run of the workflows reads and writes in the table was measured (`scripts/bench issuance` and `deploy`).
+What the real steps decide is decided by them: `issuance_failure.postpone`, and whom an issuer that works again wakes.
+What one run of the workflows reads and writes in the table was measured (`scripts/bench issuance` and `deploy`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benches.lifecycle_fleet import Kept
 from benches.lifecycle_issuers import SimulatedIssuer
 from benches.lifecycle_records import changed
 from benches.lifecycle_table import Table
-from perennial import issuance, rollout_failure
+from perennial import issuance, issuance_failure, issuance_step, rollout_failure
 from perennial.errors import NotFit, NotProven, PerennialError, RateLimited, Throttled, Unavailable, ValidationFailed
 from perennial.inventory.records import RolloutState, VersionRecord, VersionState
 from perennial.settings import Settings
@@ -58,7 +58,7 @@ def issue(world: World, kept: Kept, now: datetime) -> datetime:
         now, answered = _asked(world, kept, now, issuer.order)
         if not answered:
             return now
-        world.inventory.save_version(changed(_newest(kept), order="order"), now + issuance.SILENCE)
+        world.inventory.save_version(changed(_newest(kept), order="order"), now + issuance_step.SILENCE)
     now += timedelta(seconds=world.random.uniform(*kept.authority.seconds))
     now, answered = _asked(world, kept, now, issuer.answer)
     return _issued(world, kept, now) if answered else now
@@ -93,12 +93,12 @@ def _waited(world: World, kept: Kept, error: PerennialError, retries: int, now: 
     deployment: Any = world
     reference = _newest(kept).reference
     try:
-        step = issuance._when_asked_to_wait(deployment, reference, error, now)
+        step = issuance_failure.when_asked_to_wait(deployment, reference, error, now)
     except (Throttled, Unavailable):  # the state machine tries again
         if retries < RETRIES:
             return float(min(FIRST_RETRY * 2**retries, LONGEST_RETRY) * world.random.random())
         world.inventory.count(1, 0)  # Give up
-        step = issuance.postpone(deployment, reference, error, now)
+        step = issuance_failure.postpone(deployment, reference, error, now)
     return step.seconds if step.next == "wait" else None
 
 

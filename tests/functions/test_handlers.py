@@ -17,7 +17,7 @@ import pytest
 
 from perennial import audit, lifecycle_step
 from perennial.errors import Unavailable
-from perennial.issuance import Step
+from perennial.issuance_step import Step
 from perennial.manifest import Scope
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ STEPS = [  # handler, module and function of the library, what its input calls i
     ("rollout.finish", "rollout.finish", "rollout"),
 ]
 GIVE_UP = [
-    ("issuance.give_up", "issuance.give_up", "version"),
+    ("issuance.give_up", "issuance_failure.give_up", "version"),
     ("rollout.give_up", "rollout_failure.give_up", "rollout"),
 ]
 

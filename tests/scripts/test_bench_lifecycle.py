@@ -30,7 +30,7 @@ from benches.lifecycle_issuers import LONGEST, SHORTEST, SimulatedIssuer
 from benches.lifecycle_records import changed
 from benches.lifecycle_tally import Tally, tally_of, together
 from living import living_hub
-from perennial import backoff, issuance, planning, renewal
+from perennial import backoff, issuance_step, planning, renewal
 from perennial import lifecycle as decisions
 from perennial.dispatch import LEASE
 from perennial.errors import RateLimited, Throttled, Unavailable
@@ -495,4 +495,4 @@ def asked(kept: Kept) -> VersionRecord:
 
 def test_silence_is_shorter_than_two_leases() -> None:
     """Else the tick would look at a version that an execution works on (`dispatch._kept_by_lifecycle`)."""
-    assert issuance.SILENCE < 2 * LEASE
+    assert issuance_step.SILENCE < 2 * LEASE

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from infra.permissions import OF_EVERY_SCAN, discovery_statements
 
 from perennial.alert_event import AlertEvent
-from perennial.events import LENGTHS, FindingEvent
+from perennial.change_request_message import RequestEvent
+from perennial.events import LENGTHS, FindingEvent, detail_type
+from perennial.exception_event import ExceptionEvent
+from perennial.findings import State
 from perennial.scanners import scanners
 from perennial.settings import Discovery
 
@@ -78,6 +85,44 @@ def test_every_field_of_an_alert_s_event_is_explained(script: ModuleType) -> Non
     assert list(script.ALERT_MEANINGS) == [each.name for each in fields(AlertEvent)]
     (rule,) = map(json.loads, _json_blocks(text))
     assert set(rule["detail"]) <= set(script.ALERT_MEANINGS)
+
+
+def test_every_field_of_what_waits_for_a_decision_is_explained(script: ModuleType) -> None:
+    """The fields of both events have one row each, in their order; nothing is explained that neither has."""
+    text = script.asked_events()
+    wanted = [[each.name for each in fields(kind)] for kind in (RequestEvent, ExceptionEvent)]
+    found = [[row.split("`")[1] for row in part.splitlines() if row.startswith("| `")] for part in text.split("\n## ")]
+    assert found[1:] == wanted
+    assert set(script.ASKED_MEANINGS) == {name for names in wanted for name in names}
+
+
+def test_every_event_that_is_put_on_the_bus_is_documented() -> None:
+    """Two modules write a detail-type: that of findings, and the one that all others go through by its name there."""
+    library = ROOT / "layers/perennial/python/perennial"
+    sources = {each: each.read_text("utf-8") for each in library.rglob("*.py")}
+    assert {each.name for each, text in sources.items() if '"DetailType"' in text} == {"events.py", "telling.py"}
+    told = [name for path, text in sources.items() for name in _told_by(path, text)]
+    assert len(told) >= 4
+    text = (ROOT / "docs/events.md").read_text("utf-8")
+    assert [each for each in [*told, *_of_findings()] if f"\n| {each} | " not in text] == []
+
+
+def _told_by(path: Path, text: str) -> Iterator[str]:
+    """The detail-types that a module gives `telling.entry`: constants of that module."""
+    for call in ast.walk(ast.parse(text)):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "telling.entry":
+            module = import_module(f"perennial.{path.stem}")
+            named = [each.id for each in ast.walk(call.args[0]) if isinstance(each, ast.Name) and each.id.isupper()]
+            assert named, f"{path.name} gives a detail-type that is no constant"
+            yield from (getattr(module, each) for each in named)
+
+
+def _of_findings() -> set[str]:
+    """Every detail-type that a finding can have."""
+    opened = datetime(2026, 11, 1, tzinfo=UTC)
+    times = (opened, opened + timedelta(days=1))
+    facts = (SimpleNamespace(state=state, opened_at=opened, updated_at=at) for state in State for at in times)
+    return {detail_type(each) for each in facts}  # type: ignore[arg-type]
 
 
 def test_cost_counts_the_sources_as_they_are() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from layers.perennial.hostile import TEXTS
 from managed_records import DECLARED, HOUR, NOW, record, serving
-from perennial import alert_event, alert_message, issuance, rollout
+from perennial import alert_event, alert_message, issuance_failure, rollout
 from perennial.alert_message import Alert, alert, clean, lines, resolved, subject
 from perennial.errors import FINAL
 from perennial.inventory.records import ManagedRecord, ManagedState, Told
@@ -74,7 +74,7 @@ def test_the_person_s_part_is_the_workflow_s(reason: str) -> None:
     words = rollout.NEXT_STEPS.get(reason)
     if words:
         assert alert(failing(reason, failed="rollout shop/2"), RETRY, 1, NOW).you.startswith(words[:80])
-    words = issuance.NEXT_STEPS.get(reason)
+    words = issuance_failure.NEXT_STEPS.get(reason)
     if words:
         assert alert(failing(reason), RETRY, 1, NOW).you.startswith(words[:80])
     assert alert(failing(reason), RETRY, 1, NOW).you != alert_message.NOTHING

@@ -359,7 +359,7 @@ def test_what_kms_answers(error: Any, meant: type[Exception], said: str) -> None
     """Errors say what to do."""
     with pytest.raises(meant, match=said):
         sign(Script({"kms.Sign": [error]}).client("kms"), ARN, CHECKPOINT)
-    with pytest.raises(InvalidConfiguration, match="by the ARN"):
+    with pytest.raises(InvalidConfiguration, match="checkpoints by its ARN"):
         sign(Script({}).client("kms"), "alias/x", CHECKPOINT)
 
 

@@ -21,6 +21,7 @@ from perennial.errors import (
     RateLimited,
     ServiceRefused,
     Throttled,
+    Unavailable,
 )
 from perennial.inventory.records import ManagedState
 from requesting import ALL, RequestingHub, requesting_hub
@@ -181,6 +182,43 @@ def test_what_does_not_pass_is_a_failure(hub: RequestingHub, monkeypatch: pytest
     assert (failed.state, failed.failure, failed.message) == (RequestState.FAILED, "refused", "do it at the CA")
     (event,) = (each for each in hub.events() if each.action == "request.change")
     assert (event.outcome, event.reason, event.request) == ("refused", "do it at the CA", asked.id)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("no: Bearer abcdefghijklmnopqrstuvwxyz0123456789", "(withheld: looks like a secret)"),
+        ("no\x1b[2J\x00", "no [2J"),
+        ("one\ntwo", "one two"),
+        ("", "refused"),
+    ],
+)
+def test_words_that_no_trail_takes_end_it_too(
+    hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, said: str, told: str
+) -> None:
+    """Whatever a CA says as it refuses, the request has failed: it is not applied again and again."""
+    revoked = revoking(hub, monkeypatch, ServiceRefused(said))
+    asked = hub.ask("sue", Wish(kind=Kind.REVOKE, managed="shop", why="superseded"))
+    hub.approve("bob", asked)
+    assert hub.apply(asked).state is RequestState.FAILED
+    (event,) = (each for each in hub.events() if each.action == "request.change")
+    assert event.reason.strip() == told
+    hub.pass_time(2 * HOUR)
+    assert (hub.tick(), len(revoked)) == ([], 1)
+
+
+def test_a_refusal_is_in_the_trail_whatever_one_calls_oneself(hub: RequestingHub) -> None:
+    """A name that looks like a token hides no refusal: the name is withheld, and all else is told."""
+    asked = hub.ask("ada", hub.create())
+    hidden = replace(ALL["eve"], name="Bearer abcdefghijklmnopqrstuvwxyz0123456789")
+    with pytest.raises(NotAllowed):
+        change_requests.reject(hub.hub, hidden, asked, reason="no", source="api", now=hub.now)
+    with pytest.raises(NotAllowed):
+        change_requests.ask(hub.hub, hidden, hub.create("other"), reason="", source="api", now=hub.now)
+    refused = [each for each in hub.events() if each.outcome == "refused"]
+    assert {(each.action, each.principal) for each in refused} == {
+        (action, hidden.principal) for action in ("approval.reject", "request.create")
+    }
 
 
 # --- who may ask ---
@@ -400,10 +438,28 @@ def test_what_ends_a_request(hub: RequestingHub, case: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "who"), [("reject", "eve"), ("reject", "abel"), ("withdraw", "eve"), ("withdraw", "bob"), ("reject", "vic")]
+    ("who", "wish"), [("otto", Kind.RETIRE), ("sue", Kind.REVOKE), ("ada", Kind.CREATE), ("ada-at-work", Kind.CREATE)]
+)
+def test_whoever_asked_withdraws(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, who: str, wish: Kind) -> None:
+    """An operator, security and a requester take back what they asked, also under another identity of theirs."""
+    if wish is Kind.CREATE:
+        asked = hub.ask("ada", hub.create())
+    else:
+        revoking(hub, monkeypatch)
+        asked = hub.ask(who, Wish(kind=wish, managed="shop", why="superseded" if wish is Kind.REVOKE else ""))
+    assert hub.withdraw(who, asked).state is RequestState.WITHDRAWN
+    assert [each.principal for each in hub.events() if each.action == "request.cancel"] == [ALL[who].principal]
+
+
+@pytest.mark.parametrize(
+    ("how", "who"),
+    [
+        *(("reject", "eve"), ("reject", "abel"), ("reject", "vic")),
+        *(("withdraw", "eve"), ("withdraw", "bob"), ("withdraw", "otto"), ("withdraw", "sue")),
+    ],
 )
 def test_who_may_not_end_it(hub: RequestingHub, how: str, who: str) -> None:
-    """Rejecting is for approvers of the team and security, withdrawing for the team's requesters."""
+    """Rejecting is for approvers of the team and security, withdrawing for who asked and the team's requesters."""
     asked = hub.ask("ada", hub.create())
     with pytest.raises(NotAllowed):
         getattr(hub, how)(who, asked)
@@ -633,6 +689,62 @@ def test_a_token_that_is_lost_hinders_nothing(hub: RequestingHub, token: str) ->
     assert hub.states.started[name]["step"]["next"] == "apply"
 
 
+def logged(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """What was logged of what is done later: the line, and what it names."""
+    found = (each for each in caplog.records if each.name == "perennial.postponed")
+    return [{"line": each.getMessage(), **{name: each.__dict__[name] for name in NAMED}} for each in found]
+
+
+NAMED = ("request", "reason", "error")
+
+
+def test_a_workflow_that_is_not_woken_is_logged(hub: RequestingHub, caplog: pytest.LogCaptureFixture) -> None:
+    """The line names the request and what Step Functions said, without the token that it repeats."""
+    asked = hub.ask("ada", hub.create())
+    hub.tell(asked, "very-secret-token")
+    hub.states.gone.add("very-secret-token")
+    hub.approve("bob", asked)
+    (line,) = logged(caplog)
+    assert (line["request"], line["reason"]) == (asked.id, "refused")
+    assert "the task (withheld) is over" in line["error"]
+    assert "waking the workflow of a request" in line["line"]
+
+
+def test_a_token_that_cannot_be_read_is_no_failure_of_the_decision(
+    hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who approves is told that it is approved, whatever the table says of the token; the tick finds the request."""
+
+    def broken(*_: Any) -> str:
+        raise Unavailable("no answer")
+
+    asked = hub.ask("ada", hub.create())
+    monkeypatch.setattr(type(hub.inventory), "request_token", broken)
+    assert hub.approve("bob", asked).state is RequestState.APPROVED
+    assert [each["error"] for each in logged(caplog)] == ["no answer"]
+    hub.pass_time(2 * approvals.SOON)
+    assert len(hub.tick()) == 1
+
+
+def test_what_cannot_be_applied_at_once_is_logged(
+    hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request is asked and approved, stays due for the tick, and the line names it and the error's message."""
+
+    def broken(*_: Any) -> None:
+        raise Throttled("slow down")
+
+    hub.settings(NOBODY)
+    monkeypatch.setitem(change_request_steps._DO, Kind.CREATE, broken)
+    asked = hub.ask("ada", hub.create())
+    assert asked.state is RequestState.APPROVED
+    assert [(each["request"], each["reason"], each["error"]) for each in logged(caplog)] == [
+        (asked.id, "throttled", "slow down")
+    ]
+    hub.pass_time(2 * approvals.SOON)
+    assert len(hub.tick()) == 1
+
+
 def test_a_workflow_that_died_is_followed_by_another(hub: RequestingHub) -> None:
     """Where nobody was told within half an hour, or a request is left behind its end, the tick starts anew."""
     asked = hub.ask("ada", hub.create())
@@ -653,11 +765,14 @@ def test_the_token_is_shown_nowhere(hub: RequestingHub, caplog: pytest.LogCaptur
     hub.tell(asked, "very-secret-token")
     hub.states.gone.add("very-secret-token")
     found = hub.approve("bob", asked)
-    assert "very-secret-token" not in repr([found, hub.events(), hub.messages(), caplog.text])
+    logs = [each.__dict__ for each in caplog.records]
+    assert "very-secret-token" not in repr([found, hub.events(), hub.messages(), caplog.text, logs])
 
 
-def test_the_trail_may_be_late(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the trail takes nothing now, the decision stands, and the event is brought in later, once."""
+def test_the_trail_may_be_late(
+    hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the trail takes nothing now, the decision stands and is logged, and the event is brought in later, once."""
     asked = hub.ask("ada", hub.create())
     append = audit.append
 
@@ -668,6 +783,7 @@ def test_the_trail_may_be_late(hub: RequestingHub, monkeypatch: pytest.MonkeyPat
     approved = hub.approve("bob", asked)
     assert approved.state is RequestState.APPROVED
     assert len(approved.untold) == 1
+    assert (asked.id, "not now") in [(each["request"], each["error"]) for each in logged(caplog)]
     monkeypatch.setattr(audit, "append", append)
     hub.pass_time(2 * HOUR)
     assert hub.apply(asked).state is RequestState.DONE

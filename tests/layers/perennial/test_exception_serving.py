@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from excepting import (
     ARN,
     DAY,
     OTHER,
+    ask,
     granted,
     messages,
     open_findings,
@@ -184,10 +186,53 @@ def test_a_topic_that_fails_delays_the_announcement_and_nothing_else(
     assert len(messages(told_estate)) == 1
 
 
+def test_who_decides_is_told_once_that_an_exception_is_asked_for(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic, with what subscriptions filter by, and the bus; what was decided before is not told."""
+    put: list[dict[str, Any]] = []
+    original = BaseClient._make_api_call
+
+    def call(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        put.extend(request["Entries"] if operation == "PutEvents" else ())
+        return original(client, operation, request)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    made = ask(estate)
+    granted(estate)
+    work(estate, rounds=3)
+    (message,) = messages(estate)
+    assert message["Subject"] == "Perennial: Exception wanted: expiry.expired"
+    assert f"perennial exceptions approve {made.id}" in message["Message"]
+    assert {name: each["Value"] for name, each in message["MessageAttributes"].items()} == {
+        "owner": "shop",
+        "exception": made.id,
+        "state": "asked",
+    }
+    (event,) = (each for each in put if each["DetailType"] == "Exception Asked")
+    assert json.loads(event["Detail"])["id"] == made.id
+    assert estate.deployment.inventory.exception(made.id).told_asked
+
+
+def test_what_could_not_be_told_delays_nothing_that_is_decided(
+    told_estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic that fails again and again is tried an hour later at last; what is granted meanwhile covers at once."""
+    made = ask(told_estate)
+    denied = ClientError({"Error": {"Code": "AuthorizationError", "Message": "no"}}, "Publish")
+    with monkeypatch.context() as patched:
+        patched.setattr(exception_serving, "_publish", _raising(denied))
+        for minutes in (1, 2, 4, 8, 16, 32):
+            with pytest.raises(PerennialError, match="AuthorizationError"):
+                work(told_estate, after=timedelta(minutes=minutes, seconds=1))
+    now = told_estate.clock.now
+    exceptions.grant(told_estate.deployment, SECURITY_ASKS, made, source="api", now=now)
+    work(told_estate, rounds=2)
+    assert EXPIRED in suppressed(told_estate)
+
+
 def test_an_exception_on_which_nobody_decides_ends_with_its_date(estate: Estate) -> None:
     """It was never active, covers nothing, and leaves the list of those that wait; nobody is told of an end."""
-    from excepting import ask
-
     made = ask(estate)
     estate.clock.now = made.ends
     work(estate)

@@ -28,6 +28,7 @@ ASKED = ExceptionRecord(
     asked_by=("arn:x",),
     asked_name="rita",
     asked_at=NOW,
+    told_asked=True,
 )
 ACTIVE = replace(ASKED, state=ExceptionState.ACTIVE, decided_at=NOW, decided_name="sam", sweep_at=None)
 ENDED = replace(ACTIVE, state=ExceptionState.ENDED, ended_at=NOW + DAY, ended_name="ann", told_end=True)
@@ -38,6 +39,10 @@ ENDED = replace(ACTIVE, state=ExceptionState.ENDED, ended_at=NOW + DAY, ended_na
     [
         (ASKED, 0, None, 30),
         (ASKED, 30, Step.END, 30),
+        (replace(ASKED, told_asked=False), 0, Step.ASK, 0),
+        (replace(ASKED, told_asked=False), 30, Step.END, 0),  # too late to decide
+        (replace(ASKED, told_asked=False, event="{}"), 0, Step.RECORD, 0),
+        (replace(ACTIVE, told_asked=False), 0, None, 16),  # decided before anybody was told
         (replace(ASKED, event="{}"), 0, Step.RECORD, 0),
         (replace(ASKED, event="{}"), 40, Step.RECORD, 0),
         (ACTIVE, 0, None, 16),

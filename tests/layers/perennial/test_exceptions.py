@@ -90,6 +90,26 @@ def test_nobody_grants_or_rejects_their_own(estate: Estate) -> None:
     assert grant(estate, OTHER_SECURITY, made).state is ExceptionState.ACTIVE
 
 
+def test_a_link_that_is_found_later_counts(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked under an identity that the configuration links by now to an address of theirs grants it under none."""
+    made = ask(estate, SECURITY)
+    twin = replace(OTHER_SECURITY, email="sam@example.com")
+    settings = estate.deployment.settings
+    linked = replace(settings, api=replace(settings.api, people={SECURITY.principal: "sam@example.com"}))
+    monkeypatch.setitem(estate.deployment.__dict__, "settings", linked)
+    with pytest.raises(AccessDenied, match="nobody decides on what they asked for"):
+        grant(estate, twin, made)
+
+
+def test_a_refusal_is_in_the_trail_whatever_one_calls_oneself(estate: Estate) -> None:
+    """A name that looks like a token hides no refusal."""
+    made = ask(estate)
+    hidden = replace(VIEWER, name="Bearer abcdefghijklmnopqrstuvwxyz0123456789")
+    with pytest.raises(AccessDenied):
+        grant(estate, hidden, made)
+    assert events(estate, hidden)[0].outcome == "refused"
+
+
 def test_who_granted_a_forged_record_is_judged_by_the_kept_one(estate: Estate) -> None:
     """Who asked is not what a caller says, but what is kept."""
     made = ask(estate, SECURITY)
@@ -267,9 +287,9 @@ def test_of_two_who_decide_at_once_one_alone_succeeds(estate: Estate, monkeypatc
 
 
 def test_where_the_trail_does_not_answer_the_change_is_done_and_its_event_is_not_lost(
-    estate: Estate, monkeypatch: pytest.MonkeyPatch
+    estate: Estate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The event is kept with the exception in one write, and the due entry appends it, as it was."""
+    """The event is kept with the exception in one write, and the due entry appends it, as it was; the log names it."""
     from perennial import exception_serving
 
     made = ask(estate)
@@ -281,6 +301,8 @@ def test_where_the_trail_does_not_answer_the_change_is_done_and_its_event_is_not
         patched.setattr("perennial.audit.append", fails)
         kept = grant(estate, SECURITY, made)
     assert kept.state is ExceptionState.ACTIVE and kept.event and events(estate, SECURITY) == []
+    (line,) = (each.__dict__ for each in caplog.records if each.name == "perennial.postponed")
+    assert (line["exception"], line["reason"], line["error"]) == (made.id, "unavailable", "no answer")
     at = estate.clock.now
     estate.clock.now += timedelta(minutes=1)
     now = estate.clock.now

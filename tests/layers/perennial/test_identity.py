@@ -215,6 +215,12 @@ def test_addresses(claims: dict[str, Any], email: str) -> None:
     assert by_token(claims).person.email == email
 
 
+def test_a_verified_address_hides_no_link() -> None:
+    """Who has an address of their own at the issuer is known by the configured one besides: both are that person."""
+    api = replace(API, people={f"{ISSUER}#ada": "ada@work.example"})
+    assert by_token({}, api).person.known_as == {f"{ISSUER}#ada", "ada@example.com", "ada@work.example"}
+
+
 @pytest.mark.parametrize(
     ("claims", "name"),
     [

@@ -11,7 +11,7 @@ import pytest
 
 from acme_server import problem
 from issuing import IssuingHub, issuing_hub
-from perennial import issuance, keys, signing_request
+from perennial import issuance_failure, keys, signing_request
 from perennial.certificate import parse
 from perennial.errors import FINAL, OF_ROLLOUTS, OF_THE_API, InvalidInput, PerennialError, PolicyViolated
 from perennial.inventory.records import VersionState
@@ -195,11 +195,11 @@ def test_steps_that_crash_are_tried_again_and_then_given_up(hub: IssuingHub) -> 
     """A crash may pass; one that comes back every time is no outage, and ends the version with what was reported."""
     record = hub.request("shop.example.com")
     reasons = []
-    for _ in range(issuance.CRASHES + 1):
+    for _ in range(issuance_failure.CRASHES + 1):
         crash = ("Runtime.ExitError", '{"errorMessage": "exit status 1"}')
-        issuance.give_up(hub.deployment, record.reference, *crash, hub.now)
+        issuance_failure.give_up(hub.deployment, record.reference, *crash, hub.now)
         reasons.append(hub.version(record.reference).reason)
-    assert reasons == [*["unavailable"] * issuance.CRASHES, "failed"]
+    assert reasons == [*["unavailable"] * issuance_failure.CRASHES, "failed"]
     assert hub.version(record.reference).message.startswith("exit status 1 Next: look at the functions' logs")
     assert hub.settle(record.reference).state is VersionState.FAILED
 
@@ -211,12 +211,12 @@ def test_steps_that_crash_are_tried_again_and_then_given_up(hub: IssuingHub) -> 
         ("no JSON", "no JSON"),
         ("[1]", "[1]"),
         ('{"other": 1}', ""),
-        ("x" * 5_000, "x" * issuance.MAX_TEXT),
+        ("x" * 5_000, "x" * issuance_failure.MAX_TEXT),
     ],
 )
 def test_reason_is_the_errors_own_sentence(cause: str, told: str) -> None:
     """Of what Lambda reports the message alone is kept, bounded, whatever the report looks like."""
-    assert issuance.message(cause) == told
+    assert issuance_failure.message(cause) == told
 
 
 def test_requester_keeps_the_key(hub: IssuingHub) -> None:
@@ -303,7 +303,7 @@ def test_ca_that_always_asks_for_a_second_more_gets_a_due_time(hub: IssuingHub) 
         due = hub.version(record.reference).due_at
         assert due is not None
         pauses.append(due - hub.now)
-    assert asked == [issuance.PATIENCE + 1, 1, 1]
+    assert asked == [issuance_failure.PATIENCE + 1, 1, 1]
     assert pauses[0] < pauses[1] < pauses[2]
 
 
@@ -339,4 +339,4 @@ def test_first_certificate_of_another_issuer_replaces_nothing(hub: IssuingHub) -
 def test_every_final_reason_has_a_next_step() -> None:
     """Whatever a version fails for, a person is told what to do."""
     of_versions = {each for each in FINAL if each not in (*OF_ROLLOUTS, *OF_THE_API)}
-    assert set(issuance.NEXT_STEPS) == {each.reason for each in (*of_versions, PerennialError)}
+    assert set(issuance_failure.NEXT_STEPS) == {each.reason for each in (*of_versions, PerennialError)}

@@ -32,7 +32,8 @@ from perennial.errors import (
     Unavailable,
 )
 from perennial.proof import Observation, Proof, document, load, of, statement, unproven, verdict
-from perennial.proof_signing import public_key, public_key_of, sign, verify
+from perennial.proof_signing import sign, verify
+from perennial.statement_signing import public_key, public_key_of
 from scripted import Error, Script
 
 NOW = datetime(2026, 11, 1, 12, 0, 1, 250_000, tzinfo=UTC)
@@ -243,8 +244,8 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "a text": ("{}", "proof is not an object"),
     "empty": ({}, "has the schema None"),
     "another schema": (changed(schema=2), "has the schema 2, and 1 is read here"),
-    "a schema that only looks the same": (changed(schema=True), "proof.schema is not a number"),
-    "a float as schema": (changed(schema=1.0), "proof.schema is not a number"),
+    "a schema that only looks the same": (changed(schema=True), "proof.schema is not a whole number"),
+    "a float as schema": (changed(schema=1.0), "proof.schema is not a whole number"),
     "no id": (without("id"), "proof has no member id"),
     "more": (changed(more=1), "proof has the member more"),
     "more, endless": (changed(**{"m" * 90_000: 1}), "proof has the member mmm"),
@@ -255,10 +256,10 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "two lines": (changed(place="a\nb"), "proof.place is not a text"),
     "half a character": (changed(asked_by="\ud800"), "proof.asked_by is not a text"),
     "right to left": (changed(asked_by="\u202egro"), "proof.asked_by is not a text"),
-    "version 0": (changed(version=0), "proof.version is not a number from 1"),
-    "a truth as number": (changed(version=True), "proof.version is not a number"),
-    "a text as number": (changed(version="1"), "proof.version is not a number"),
-    "an endless number": (changed(rollout=10**400), "proof.rollout is not a number"),
+    "version 0": (changed(version=0), "proof.version is not a whole number from 1"),
+    "a truth as number": (changed(version=True), "proof.version is not a whole number"),
+    "a text as number": (changed(version="1"), "proof.version is not a whole number"),
+    "an endless number": (changed(rollout=10**400), "proof.rollout is not a whole number"),
     "a method": (changed(method="belief"), "proof.method is not one of handshake, read-back"),
     "a purpose": (changed(purpose=""), "proof.purpose is not one of deployed, restored"),
     "upper case": (changed(expected=LEAF.upper()), "proof.expected is not a SHA-256"),
@@ -272,7 +273,7 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "an observation that is none": (changed(observations=[1]), "proof.observations[0] is not an object"),
     "an observation with more": (observed(more=1), "proof.observations[0] has the member more"),
     "an observation with less": (changed(observations=[{"address": "a"}]), "observations[0] has no member port"),
-    "a port": (observed(port=65_536), "proof.observations[0].port is not a number"),
+    "a port": (observed(port=65_536), "proof.observations[0].port is not a whole number"),
     "a name": (observed(sni=""), "proof.observations[0].sni is not a text"),
     "a problem": (observed(problem="a\nb"), "proof.observations[0].problem is not a text"),
     "notes": (changed(notes=["a"] * 21), "proof.notes is not a list of at most 20"),
@@ -303,10 +304,10 @@ def test_a_hostile_document_is_refused(hostile: Any, said: str) -> None:
         ("[" * 100_000, "cannot be read as JSON"),
         ("9" * 10_000, "cannot be read as JSON"),
         (json.dumps(document(PROOF)).replace('"version": 2', '"version": 9, "version": 2'), "a member twice"),
-        ("x" * (proofs.MAX_FILE + 1), "characters; at most"),
+        ("x" * (proofs.MAX_FILE + 1), "has more than"),
         (f"[{','.join(['{}'] * 10_001)}]", "there are 10001 proofs"),
         ("[[]]", "proof is not an object"),
-        ("NaN", "proof is not an object"),
+        ("NaN", "cannot be read as JSON"),
     ],
 )
 def test_a_hostile_file_is_refused(text: str, said: str) -> None:

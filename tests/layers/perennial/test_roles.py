@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 
 from perennial.roles import (
+    BY_THE_ASKER,
     NOT_BY_THE_ASKER,
     TABLE,
     WHOLE,
@@ -173,6 +175,7 @@ def test_keys_are_not_exported_unless_the_configuration_says_so() -> None:
         ({"principal": "arn"}, ("arn",), "own-request"),
         ({"email": "ada@example.com"}, ("arn", "ada@example.com"), "own-request"),
         ({"session": "Ada@Example.com"}, ("ada@example.com",), "own-request"),
+        ({"email": "ada@home.example", "linked": "ada@example.com"}, ("arn", "ada@example.com"), "own-request"),
         ({"email": "ada@example.com"}, ("arn", "bob@example.com"), None),
         ({"session": "pipeline"}, ("pipeline",), None),
         ({}, (), "asker-unknown"),
@@ -194,6 +197,33 @@ def test_one_may_reject_and_end_what_one_asked_for() -> None:
     who = person(Grant(role=Role.APPROVER), Grant(role=Role.SECURITY))
     for action in (Action.REJECT, Action.END_EXCEPTION):
         assert judge(who, action, "shop", "production", asked_by=who.known_as) is None
+
+
+@pytest.mark.parametrize("action", Action)
+@pytest.mark.parametrize("role", [*ROLES, ""])
+def test_whoever_asked_takes_it_back(action: Action, role: str) -> None:
+    """Withdrawing is for who asked, whatever their role and whosever it is; nothing else is theirs by asking."""
+    who = person(*([Grant(role=Role(role), team="bank", environment="test")] if role else []))
+    mine, theirs = (judge(who, action, "shop", "production", asked_by=each) for each in (who.known_as, STRANGER))
+    if action in BY_THE_ASKER:
+        assert (mine is None, theirs is None) == (True, False)
+    else:
+        assert mine is not None or theirs is None
+
+
+@pytest.mark.parametrize(
+    ("more", "asked_by", "may"),
+    [
+        ({"email": "ada@example.com"}, ("arn", "ada@example.com"), True),
+        ({"email": "ada@home.example", "linked": "ada@example.com"}, ("arn", "ada@example.com"), True),
+        ({"session": "ada@example.com"}, ("arn", "ada@example.com"), False),
+        ({"source": Source.NONE}, ("p",), False),
+        ({}, (), False),
+    ],
+)
+def test_who_asked_is_who_is_proven_to_be_so(more: dict[str, Any], asked_by: tuple[str, ...], may: bool) -> None:
+    """A session's name is chosen by whoever takes a role: it may forbid, and takes back nobody's request."""
+    assert (judge(person(**more), Action.WITHDRAW, "shop", None, asked_by=asked_by) is None) is may
 
 
 def test_the_same_person() -> None:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from perennial import alert_event, alert_message, security_hub
+from perennial import alert_event, alert_message, security_hub, telling
 from perennial.alert_message import Alert
 from perennial.checks.interface import Severity
 from perennial.clients import meant
-from perennial.errors import PerennialError, ServiceRefused, Unavailable
+from perennial.errors import PerennialError, ServiceRefused
 from perennial.findings import Finding, State
 from perennial.manifest import Scope
 
@@ -57,11 +57,7 @@ def _tried(channel: Callable[[], None]) -> PerennialError | None:
 
 @meant("telling an alert to the event bus")
 def _put(deployment: Deployment, alert: Alert) -> None:
-    bus = deployment.named("PERENNIAL_BUS_NAME")
-    reply = deployment.clients("events").put_events(Entries=[alert_event.entry(alert, bus)])
-    if reply.get("FailedEntryCount"):
-        codes = sorted({each["ErrorCode"] for each in reply["Entries"] if "ErrorCode" in each})
-        raise Unavailable(f"the event bus {bus} refused an alert: {', '.join(codes)}")
+    telling.put(deployment, lambda bus: alert_event.entry(alert, bus), "an alert")
 
 
 @meant("telling an alert to the topic")
@@ -69,16 +65,11 @@ def _publish(deployment: Deployment, alert: Alert, refused: PerennialError | Non
     lines = list(alert_message.lines(alert))
     if refused:
         lines.append(alert_message.clean(f"Security Hub did not take it: {refused}", alert_message.MAX_TEXT))
-    deployment.clients("sns").publish(
-        TopicArn=deployment.named("PERENNIAL_TOPIC_ARN"),
-        Subject=alert_message.subject(alert),
-        Message="\n".join(lines),
-        MessageAttributes=attributes(alert),
-    )
+    telling.publish(deployment, alert_message.subject(alert), lines, attributes(alert))
 
 
-def attributes(alert: Alert) -> dict[str, dict[str, str]]:
-    """What subscriptions filter by. SNS takes no empty text."""
+def attributes(alert: Alert) -> telling.Attributes:
+    """What subscriptions filter by."""
     texts = {
         "managed": alert.name,
         "owner": alert.owner,
@@ -86,8 +77,7 @@ def attributes(alert: Alert) -> dict[str, dict[str, str]]:
         "service": alert.service,
         "state": "resolved" if alert.resolved else "open",
     }
-    found = {name: {"DataType": "String", "StringValue": text} for name, text in texts.items() if text}
-    return {"level": {"DataType": "Number", "StringValue": str(alert.level)}, **found}
+    return {"level": {"DataType": "Number", "StringValue": str(alert.level)}, **telling.attributes(texts)}
 
 
 @meant("telling an alert to Security Hub")

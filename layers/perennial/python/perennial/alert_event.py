@@ -8,12 +8,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from perennial import telling
 from perennial.alert_message import Alert, subject
-from perennial.events import SOURCE
 
 VERSION = "1"
 OPENED, RESOLVED = "Certificate Alert", "Certificate Alert Resolved"
@@ -84,10 +83,4 @@ def alert_event(alert: Alert) -> AlertEvent:
 
 def entry(alert: Alert, bus: str) -> dict[str, Any]:
     """The event as PutEvents takes it."""
-    return {
-        "Source": SOURCE,
-        "DetailType": RESOLVED if alert.resolved else OPENED,
-        "Detail": json.dumps(asdict(alert_event(alert)), ensure_ascii=False),
-        "Time": alert.told_at,
-        "EventBusName": bus,
-    }
+    return telling.entry(RESOLVED if alert.resolved else OPENED, alert_event(alert), bus, alert.told_at)

@@ -167,10 +167,10 @@ def _you(record: ManagedRecord, reason: str, level: int) -> str:
 
 def _advice(record: ManagedRecord, reason: str) -> str:
     """The next step that the failed workflow names for a reason, "" where it names none."""
-    from perennial import issuance, rollout  # they act; only their words are wanted here
+    from perennial import issuance_failure, rollout  # they act; only their words are wanted here
 
     of_rollout = record.failed.startswith("rollout ") or record.failed == ROLLOUT_REFUSED
-    return (rollout.NEXT_STEPS if of_rollout else issuance.NEXT_STEPS).get(reason, "")
+    return (rollout.NEXT_STEPS if of_rollout else issuance_failure.NEXT_STEPS).get(reason, "")
 
 
 # --- texts ---

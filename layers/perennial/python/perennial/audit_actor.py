@@ -50,21 +50,21 @@ class Actor:
         after: Any = None,
     ) -> Event:
         """The event of something that was asked for and not done; `after` is what was asked for."""
-        told = _line(str(reason), MAX_WHY) or "refused"
+        told = line(str(reason), MAX_WHY) or "refused"
         return self._event(at, action, name, owner=owner, before=before, after=after, outcome=REFUSED, reason=told)
 
     def _event(self, at: datetime, action: str, name: str, *, owner: str, **facts: Any) -> Event:
         shown = {each: fitting(facts[each]) for each in ("before", "after") if facts[each]}
         return happened(
             at,
-            principal=_line(self.principal, MAX_LINE) or "unknown",
+            principal=line(self.principal, MAX_LINE) or "unknown",
             source=self.source,
             action=action,
             subject_kind=MANAGED,
-            subject=_line(name, MAX_LINE) or "unknown",
-            owner=_line(owner, MAX_LINE),
-            why=_line(self.why, MAX_WHY),
-            request=_line(self.request, MAX_REQUEST),
+            subject=line(name, MAX_LINE) or "unknown",
+            owner=line(owner, MAX_LINE),
+            why=line(self.why, MAX_WHY),
+            request=line(self.request, MAX_REQUEST),
             **{**facts, "before": None, "after": None, **shown},
         )
 
@@ -72,7 +72,7 @@ class Actor:
 WORKFLOWS = Actor(principal=NAME, source="workflow")
 
 
-def _line(text: str, most: int) -> str:
+def line(text: str, most: int) -> str:
     """A text as an event has it: on one line, not too long, and withheld where it looks like a secret."""
     clean = "".join(each if each.isprintable() else " " for each in " ".join(text.split()))
     shown = clean if len(clean) <= most else f"{clean[: most - 1]}…"

@@ -7,7 +7,6 @@ the account's root user included (S3 user guide, "Object Lock", compliance mode)
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hashlib
 import re
@@ -17,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from perennial import audit_json as reading
+from perennial import statement_signing
 from perennial.audit_chain import MAX_SHARDS, Chain, Link
-from perennial.errors import InvalidConfiguration, InvalidInput, InvalidReply, ServiceRefused
+from perennial.errors import InvalidInput, ServiceRefused
 from perennial.issuers.aws_replies import answered, code
 
 SCHEMA = 1
@@ -27,12 +27,6 @@ FIRST = hashlib.sha256(b"perennial audit checkpoints").hexdigest()  # the hash b
 PREFIX = "checkpoints/"
 MAX_SIZE = 64 * 1024  # characters of one
 _THERE = frozenset({"PreconditionFailed", "412"})
-_ADVICE = {
-    "DisabledException": "enable the key that signs checkpoints",
-    "InvalidKeyUsageException": "name a key of the usage SIGN_VERIFY and the type ECC_NIST_P256",
-    "KMSInvalidStateException": "enable the key that signs checkpoints, or cancel its deletion",
-    "NotFoundException": "deploy the stack, which makes the key that signs checkpoints",
-}
 _OF_S3 = {
     "InvalidRequest": "the bucket of checkpoints must have Object Lock: deploy the stack, which makes it",
     "NoSuchBucket": "deploy the stack, which makes the bucket of checkpoints",
@@ -154,18 +148,8 @@ def sign(kms: Any, key_id: str, checkpoint: Checkpoint) -> Checkpoint:
 
     Raises: InvalidConfiguration where `key_id` is no ARN of a key; InvalidReply; what AWS's errors mean.
     """
-    from perennial.proof_signing import ALGORITHM, ARN
-
-    if not ARN.fullmatch(key_id):
-        raise InvalidConfiguration("the key that signs checkpoints is not named by the ARN of a KMS key; name it so")
     named = replace(checkpoint, key_id=key_id, signature="")
-    digest = hashlib.sha256(statement(named)).digest()
-    with answered(f"kms:Sign of {key_id}", _ADVICE):
-        answer = kms.sign(KeyId=key_id, Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
-    signature = answer.get("Signature", b"")
-    if not 1 <= len(signature) <= 80:  # DER of two numbers of 256 bits
-        raise InvalidReply(f"kms:Sign of {key_id}: {len(signature)} bytes are no signature by a P-256 key")
-    return replace(named, signature=base64.b64encode(signature).decode())
+    return replace(named, signature=statement_signing.sign(kms, key_id, statement(named), "checkpoints"))
 
 
 def signed_by(checkpoint: Checkpoint, public_key_der: bytes) -> bool:
@@ -173,23 +157,10 @@ def signed_by(checkpoint: Checkpoint, public_key_der: bytes) -> bool:
 
     Raises: InvalidInput for a key that is not of the type P-256.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
-
     try:
-        key = load_der_public_key(public_key_der)
-    except (ValueError, TypeError) as error:
-        raise InvalidInput("the public key cannot be read; give one of the type P-256") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise InvalidInput("the public key is not one of the type P-256, with which checkpoints are signed")
-    try:
-        signature = base64.b64decode(checkpoint.signature, validate=True)
-        key.verify(signature, statement(checkpoint), ec.ECDSA(hashes.SHA256()))
-    except (InvalidSignature, binascii.Error):
+        return statement_signing.signed(checkpoint.signature, statement(checkpoint), public_key_der)
+    except binascii.Error:
         return False
-    return True
 
 
 # --- locked away ---

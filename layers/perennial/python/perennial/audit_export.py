@@ -244,7 +244,7 @@ class _Counted:
 
 
 def _keys(read: _Lines) -> Iterator[tuple[str, bytes]]:
-    from perennial.proof_signing import public_key_of
+    from perennial.statement_signing import public_key_of
 
     for count, document in enumerate(read.of(KEY)):
         if count >= MAX_KEYS:

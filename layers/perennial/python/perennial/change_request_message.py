@@ -2,21 +2,23 @@
 
 The message decides nothing. It links to the page where people sign in, if there is one, and has the command.
 All texts are written by strangers, and cleaned as those of alerts are (`alert_message`).
+
+| detail-type | when |
+| --- | --- |
+| Change Request Asked | someone asked for a change, and someone else is to approve or reject it |
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial import approvals
+from perennial import approvals, telling
 from perennial.alert_message import MAX_NAME, MAX_SUBJECT, MAX_TEXT, clean, moment
 from perennial.change_request import ChangeRequest, Kind
 from perennial.declared_changes import changes
-from perennial.events import SOURCE
 from perennial.inventory.records import ManagedRecord
 
 VERSION = "1"
@@ -126,8 +128,8 @@ def lines(told: RequestEvent) -> Iterator[str]:
     yield f"To refuse: perennial reject {told.id} --reason WORDS"
 
 
-def attributes(told: RequestEvent) -> dict[str, dict[str, str]]:
-    """What subscriptions filter by. SNS takes no empty text."""
+def attributes(told: RequestEvent) -> telling.Attributes:
+    """What subscriptions filter by."""
     texts = {
         "managed": told.certificate,
         "owner": told.owner,
@@ -135,15 +137,9 @@ def attributes(told: RequestEvent) -> dict[str, dict[str, str]]:
         "kind": told.kind,
         "state": "asked",
     }
-    return {name: {"DataType": "String", "StringValue": text} for name, text in texts.items() if text}
+    return telling.attributes(texts)
 
 
 def entry(told: RequestEvent, bus: str, at: datetime) -> dict[str, Any]:
     """The event as PutEvents takes it."""
-    return {
-        "Source": SOURCE,
-        "DetailType": ASKED,
-        "Detail": json.dumps(asdict(told), ensure_ascii=False),
-        "Time": at,
-        "EventBusName": bus,
-    }
+    return telling.entry(ASKED, told, bus, at)

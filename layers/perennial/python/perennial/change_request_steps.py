@@ -11,13 +11,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from perennial import applying, approvals, change_request_message, forcing, revocation
+from perennial import applying, approvals, change_request_message, forcing, postponed, revocation, telling
+from perennial.audit_actor import line
 from perennial.audit_event import REFUSED
 from perennial.change_request import ChangeRequest, Kind, RequestState
-from perennial.change_request_message import RequestEvent
-from perennial.change_request_trail import event, keep, settle
+from perennial.change_request_trail import MAX_REASON, event, keep, settle
 from perennial.clients import meant
-from perennial.errors import POSTPONED, ChangedMeanwhile, ConcurrentChange, PerennialError, Unavailable
+from perennial.errors import POSTPONED, ChangedMeanwhile, ConcurrentChange, PerennialError
 
 if TYPE_CHECKING:
     from perennial.deployment import Deployment
@@ -51,23 +51,10 @@ def tell(hub: Deployment, request_id: str, token: str, now: datetime) -> None:
 def _send(hub: Deployment, request: ChangeRequest, now: datetime) -> None:
     """To the event bus and the topic."""
     record = hub.inventory.find_managed(request.wish.managed)
-    page = hub.settings.api.page or hub.environment.get("PERENNIAL_PAGE", "")
-    told = change_request_message.event(request, record, page)
-    _put(hub, told, now)
-    hub.clients("sns").publish(
-        TopicArn=hub.named("PERENNIAL_TOPIC_ARN"),
-        Subject=told.subject,
-        Message="\n".join(change_request_message.lines(told)),
-        MessageAttributes=change_request_message.attributes(told),
-    )
-
-
-def _put(hub: Deployment, told: RequestEvent, now: datetime) -> None:
-    bus = hub.named("PERENNIAL_BUS_NAME")
-    reply = hub.clients("events").put_events(Entries=[change_request_message.entry(told, bus, now)])
-    if reply.get("FailedEntryCount"):
-        codes = sorted({each["ErrorCode"] for each in reply["Entries"] if "ErrorCode" in each})
-        raise Unavailable(f"the event bus {bus} refused a request: {', '.join(codes)}")
+    told = change_request_message.event(request, record, telling.page(hub))
+    telling.put(hub, lambda bus: change_request_message.entry(told, bus, now), "a request")
+    lines, to = change_request_message.lines(told), change_request_message.attributes(told)
+    telling.publish(hub, told.subject, lines, to)
 
 
 def _told(hub: Deployment, request: ChangeRequest, now: datetime) -> None:
@@ -92,19 +79,19 @@ def wake(hub: Deployment, request: ChangeRequest) -> None:
     It may be gone, or its token lost: then the tick finds the request due and starts another one, so that no failure
     here is one of the decision.
     """
-    token = hub.inventory.request_token(request.id)
-    if not token:
-        return
+    token = ""
     try:
-        _wake(hub, token, request)
-    except PerennialError:
-        return  # the request stays due
+        with meant("waking the workflow of a request"):
+            token = hub.inventory.request_token(request.id)
+            _wake(hub, token, request)
+    except PerennialError as error:
+        postponed.log("waking the workflow of a request", error, without=token, request=request.id)
 
 
-@meant("states:SendTaskSuccess")
 def _wake(hub: Deployment, token: str, request: ChangeRequest) -> None:
-    output = json.dumps({"state": str(request.state)})
-    hub.clients("stepfunctions").send_task_success(taskToken=token, output=output)
+    if token:
+        output = json.dumps({"state": str(request.state)})
+        hub.clients("stepfunctions").send_task_success(taskToken=token, output=output)
 
 
 # --- applying ---
@@ -270,7 +257,8 @@ def expire(hub: Deployment, request_id: str, now: datetime) -> ChangeRequest:
 def _ended(hub: Deployment, before: ChangeRequest, after: ChangeRequest, action: str, now: datetime) -> ChangeRequest:
     """Write the end. Where another one wrote meanwhile, that counts: it ended too, or the next step ends it."""
     ended = forgotten(hub, replace(after, ended_at=now))
-    refused = {"outcome": REFUSED, "reason": _line(ended.message)} if ended.state is RequestState.FAILED else {}
+    why = line(ended.message, MAX_REASON) or "refused"
+    refused = {"outcome": REFUSED, "reason": why} if ended.state is RequestState.FAILED else {}
     try:
         return keep(hub, ended, event(ended, action, now, before=before, **refused), now, before.state)
     except ConcurrentChange:
@@ -281,7 +269,3 @@ def forgotten(hub: Deployment, request: ChangeRequest) -> ChangeRequest:
     """A request that has ended, with the time until which it is kept."""
     kept = timedelta(days=hub.settings.approvals.keep_days)
     return replace(request, forget_at=(request.ended_at or request.expires_at) + kept)
-
-
-def _line(words: str) -> str:
-    return " ".join(words.split())[:2_000]

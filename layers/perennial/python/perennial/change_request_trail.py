@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from perennial import approvals, audit
+from perennial import approvals, audit, postponed
+from perennial.audit_actor import line
 from perennial.audit_event import REFUSED, Event, fitting, happened
 from perennial.change_request import ChangeRequest, RequestState, Wish
 from perennial.clients import meant
@@ -41,6 +42,7 @@ def keep(
     except PerennialError as error:
         if not error.retry:
             raise
+        postponed.log("bringing a request into the audit trail", error, request=kept.id)
         return kept
 
 
@@ -138,4 +140,4 @@ def _principal(person: Person) -> str:
 
 
 def _line(words: str) -> str:
-    return bounded(words.replace("\n", "; "), MAX_REASON)
+    return line(words.replace("\n", "; "), MAX_REASON) or "refused"

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from perennial import approvals, change_request_steps, revocation
+from perennial import approvals, change_request_steps, postponed, revocation
 from perennial.applying import ChangeKind, planned
 from perennial.approvals import ASKS
 from perennial.change_request import ChangeRequest, Decision, Kind, Need, RequestState, Verdict, Wish
@@ -26,6 +26,7 @@ from perennial.change_request_steps import apply, expire, tell, wake
 from perennial.change_request_trail import MAX_REASON, event, keep, refuse, refuse_wish, settle
 from perennial.clients import meant
 from perennial.errors import ConcurrentChange, InvalidInput, NotAllowed, NotFound, PerennialError, PreconditionFailed
+from perennial.identity import linked
 from perennial.issuance import MANAGED
 from perennial.roles import Action, Person, Refusal, judge
 
@@ -74,7 +75,8 @@ def _applied(hub: Deployment, approved: ChangeRequest, now: datetime) -> ChangeR
     """The request after it was applied, or as it is where that must wait: it is asked, and the tick applies it."""
     try:
         return apply(hub, approved.id, now)
-    except PerennialError:
+    except PerennialError as error:
+        postponed.log("applying a request", error, request=approved.id)
         return approved
 
 
@@ -204,7 +206,8 @@ def reject(
 def withdraw(
     hub: Deployment, person: Person, request: ChangeRequest, *, reason: str, source: str, now: datetime
 ) -> ChangeRequest:
-    """Take back what was asked, before it is decided. Withdrawing again changes nothing.
+    """Take back what was asked, before it is decided: whoever asked, and requesters of the team. Withdrawing again
+    changes nothing.
 
     Raises: as `reject`.
     """
@@ -223,7 +226,8 @@ def _end(
 ) -> ChangeRequest:
     def judged(known: ChangeRequest) -> Decision:
         places = dict.fromkeys(((known.owner, known.environment), *_teams(known.needs)))
-        refusals = [judge(person, action, owner or None, environment or None) for owner, environment in places]
+        asker = linked(known.asked_by, hub.settings.api)
+        refusals = [judge(person, action, owner or None, of or None, asked_by=asker) for owner, of in places]
         if refusals and all(refusals) and refusals[0]:
             raise refuse(hub, person, known, _VERDICTS[verdict], refusals[0], source, now)
         return _decision(person, verdict, why, now, digest=known.digest)

@@ -19,7 +19,7 @@ from perennial.clients import meant
 from perennial.deployment import Deployment
 from perennial.errors import NotFound
 from perennial.inventory.records import Due, DueKind, ManagedState
-from perennial.issuance import SILENCE
+from perennial.issuance_step import SILENCE
 from perennial.manifest import Scope
 from perennial.scanners.interface import GLOBAL
 from perennial.settings import ACCOUNT, REGION

@@ -40,9 +40,9 @@ class ExceptionRecord:
     of who decided, `ended_by` and `ended_why` those of who ended it.
 
     How far its steps are (`exception_steps`): `event` is an audit event that is not in the trail yet, `sweep_at` when
-    what it covers is made due once more, `announced` of how many days before its end people were told last (0: none),
-    `told_end` whether they were told that it ended. `retry_at` and `trouble`: when a step that failed is tried again,
-    and why it failed.
+    what it covers is made due once more, `told_asked` whether who decides was told, `announced` of how many days before
+    its end people were told last (0: none), `told_end` whether they were told that it ended. `retry_at` and `trouble`:
+    when a step that failed is tried again, and why it failed.
     """
 
     id: str  # 32 hexadecimal digits
@@ -65,6 +65,7 @@ class ExceptionRecord:
     ended_why: str = ""
     event: str = ""
     sweep_at: datetime | None = None
+    told_asked: bool = False
     announced: int = 0
     told_end: bool = False
     attempts: int = 0

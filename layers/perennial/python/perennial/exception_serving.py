@@ -1,4 +1,4 @@
-"""What is due for exceptions: they begin, are announced, end. Each step is written before the next one begins.
+"""What is due for exceptions: they are told, begin, are announced, end. Each step is written before the next begins.
 
 Assess and Publish run in one workflow. Publish serves exceptions first: it may tell people. What that makes due for
 assessment, the next run takes, a minute later.
@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
-from perennial import audit, audit_event, exception_message, suppression
+from perennial import audit, audit_event, exception_event, exception_message, suppression, telling
 from perennial.audit_event import Event, happened
 from perennial.audit_json import canonical
 from perennial.clients import meant
@@ -214,6 +214,15 @@ def _fingerprints(inventory: Inventory, selection: Selection) -> frozenset[str] 
 # --- telling ---
 
 
+def _ask(deployment: Deployment, record: ExceptionRecord, now: datetime) -> ExceptionRecord:
+    """Tell who may grant it that it is asked for, to the event bus and the topic."""
+    page = telling.page(deployment)
+    told = exception_event.event(record, page)
+    telling.put(deployment, lambda bus: exception_event.entry(told, bus, now), "an exception")
+    _publish(deployment, exception_message.wanted(record, page), record, "asked")
+    return replace(record, told_asked=True)
+
+
 def _announce(deployment: Deployment, record: ExceptionRecord, now: datetime) -> ExceptionRecord:
     days = announced(record, deployment.settings.exceptions.announce_days, now)
     _publish(deployment, exception_message.coming(record, now), record, "ending")
@@ -230,17 +239,13 @@ def _tell(deployment: Deployment, record: ExceptionRecord, now: datetime) -> Exc
 
 def _publish(deployment: Deployment, told: tuple[str, Iterable[str]], record: ExceptionRecord, state: str) -> None:
     subject, lines = told
-    deployment.clients("sns").publish(
-        TopicArn=deployment.named("PERENNIAL_TOPIC_ARN"),
-        Subject=subject,
-        Message="\n".join(lines),
-        MessageAttributes=exception_message.attributes(record, state),
-    )
+    telling.publish(deployment, subject, lines, exception_message.attributes(record, state))
 
 
 _ACTS: Mapping[Step, Callable[[Any, ExceptionRecord, datetime], ExceptionRecord]] = {
     Step.RECORD: _record,
     Step.END: _end,
+    Step.ASK: _ask,
     Step.SWEEP: _sweep,
     Step.ANNOUNCE: _announce,
     Step.TELL: _tell,

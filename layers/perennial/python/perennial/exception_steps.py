@@ -4,6 +4,7 @@
 | --- | --- |
 | record | a change is not in the audit trail yet: at once |
 | end | its time is over, also where nobody decided |
+| ask | nobody has decided, and who may was not told: at once |
 | sweep | it begins or was ended early: at once, and again after `SETTLED` |
 | announce | so many days before its end (`[exceptions] announce_days`) |
 | tell | it has ended |
@@ -33,6 +34,7 @@ class Step(StrEnum):
 
     RECORD = "record"
     END = "end"
+    ASK = "ask"
     SWEEP = "sweep"
     ANNOUNCE = "announce"
     TELL = "tell"
@@ -80,6 +82,8 @@ def _steps(record: ExceptionRecord, announce_days: tuple[int, ...]) -> Iterator[
         yield Step.RECORD, record.asked_at
     if record.state in (ExceptionState.ASKED, ExceptionState.ACTIVE):
         yield Step.END, record.ends
+    if record.state is ExceptionState.ASKED and not record.told_asked:
+        yield Step.ASK, record.asked_at
     if record.sweep_at:
         yield Step.SWEEP, record.sweep_at
     if record.state is ExceptionState.ACTIVE:

@@ -13,12 +13,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perennial import audit, audit_event, exception_asking, exception_serving
+from perennial import audit, audit_event, exception_asking, exception_serving, exception_steps, postponed
+from perennial.audit_actor import line
 from perennial.audit_event import REFUSED, Event, happened
 from perennial.clients import meant
 from perennial.errors import AccessDenied, InvalidInput, PerennialError
 from perennial.exception_record import AskedException, ExceptionRecord, ExceptionState
 from perennial.exception_selection import Selection
+from perennial.identity import linked
 from perennial.roles import Action, Person, judge
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def ask(
     Raises: InvalidInput with every problem, one a line; AccessDenied, which is audited.
     """
     record = exception_asking.made(hub, person, asked, now)
-    for owner in {record.owner, record.selection.owner or None}:
+    for owner in dict.fromkeys((record.owner, record.selection.owner or None)):
         _allowed(hub, person, Action.ASK_EXCEPTION, record, source, now, request, owner=owner)
     event = _event(Action.ASK_EXCEPTION, person, record, source, now, request, before=None, why=record.reason)
     return _keep(hub, replace(record, event=exception_serving.event_text(event)), ExceptionState.ASKED, now)
@@ -163,10 +165,11 @@ def _allowed(
 
     Raises: AccessDenied.
     """
-    refusal = judge(person, action, owner, record.environment or None, asked_by=record.asked_by)
+    asker = linked(record.asked_by, hub.settings.api)
+    refusal = judge(person, action, owner, record.environment or None, asked_by=asker)
     if refusal is None:
         return
-    refused: dict[str, Any] = {"outcome": REFUSED, "reason": refusal.words[: audit_event.MAX_WHY], "before": None}
+    refused: dict[str, Any] = {"outcome": REFUSED, "reason": line(refusal.words, audit_event.MAX_WHY), "before": None}
     event = _event(action, person, record, source, now, request, **refused)
     audit.append(hub.inventory, event, now)
     raise AccessDenied(refusal.words)
@@ -215,7 +218,9 @@ def _changed(
     was = audit_event.fitting(exception_serving.summary(before))
     why = after.ended_why if after.state is ExceptionState.ENDED else after.decision
     event = _event(action, person, after, source, now, request, named, before=was, why=why)
-    return _keep(hub, replace(after, event=exception_serving.event_text(event)), before.state, now)
+    untroubled = exception_steps.done(after)  # what failed before the change does not delay what follows it
+    made = replace(untroubled, event=exception_serving.event_text(event))
+    return _keep(hub, made, before.state, now)
 
 
 def _keep(hub: Deployment, record: ExceptionRecord, was: ExceptionState, now: datetime) -> ExceptionRecord:
@@ -224,5 +229,6 @@ def _keep(hub: Deployment, record: ExceptionRecord, was: ExceptionState, now: da
     kept = exception_serving.save(hub, record, was, now)
     try:
         return exception_serving.recorded(hub, kept, now)
-    except PerennialError:  # the event is kept with the exception, which is due at once
+    except PerennialError as error:  # the event is kept with the exception, which is due at once
+        postponed.log("bringing an exception into the audit trail", error, exception=kept.id)
         return kept

@@ -193,12 +193,14 @@ def _of_token(kept: object, api: Api, now: datetime) -> Identified:
     principal = f"{document['iss']}#{document['sub']}"
     granted: list[Grant] = [grant for each in document["groups"] for grant in api.groups.get(each, ())]
     counted = bounded_grants(granted, document["told"])
+    linked_to = api.people.get(principal, "")
     person = Person(
         principal=principal,
         name=document["name"] or document["email"] or document["sub"],
         source=Source.OIDC,
         grants=counted.grants,
-        email=document["email"] or api.people.get(principal, ""),
+        email=document["email"] or linked_to,
+        linked=linked_to,
     )
     return Identified(person=person, told=counted.problems)
 

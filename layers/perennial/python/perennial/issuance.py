@@ -9,27 +9,25 @@ starts the workflow again where it died.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perennial import backoff
 from perennial.audit_actor import WORKFLOWS, Actor
 from perennial.clients import meant
 from perennial.errors import (
     FINAL,
-    POSTPONED,
-    RETRYABLE,
     InvalidConfiguration,
     InvalidInput,
-    PerennialError,
     RateLimited,
     Throttled,
     Unavailable,
     WrongCertificate,
 )
 from perennial.inventory.records import VersionRecord, VersionState
+from perennial.issuance_failure import when_asked_to_wait
+from perennial.issuance_step import ISSUED, REQUESTED, REVOKED, SILENCE, Step, asked_for, wait
 from perennial.issuers.interface import Ask, Issued, Later
 from perennial.profiles import Issuer as IssuerSettings
 from perennial.profiles import KeyHome, Profile
@@ -45,46 +43,11 @@ if TYPE_CHECKING:
     from perennial.policy import Subject
 
 MANAGED = re.compile(r"[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?")
-SILENCE = timedelta(minutes=30)  # after which a version that nothing moved is moved by the tick
 FIRST_LOOK, LAST_LOOK = 5.0, 25.0  # seconds until it is asked whether challenges are visible (Route 53: up to 60)
-IN_WORKFLOW = 120.0  # seconds of a rate limit that the workflow itself waits for
-FIRST_PAUSE = timedelta(minutes=1)
-LONGEST_RETRY = 7 * 86_400.0  # seconds that an issuer may ask one to wait
-LONGEST_WAIT = 1_200  # seconds; below SILENCE, so that no version that waits seems dead
-MAX_TEXT = 2_000  # characters of a reason that are kept
-PATIENCE = 5  # short waits that an issuer asks for, after which its version gets a due time
 LOOKED_BACK = 5  # versions, for the one that is renewed
 WOKEN_AT_ONCE = 1  # of the versions that wait for an issuer that works again: a storm would bring it down
-CRASHES = 8  # of steps, after which a version fails: with doubling pauses, in four hours
-NEXT_STEPS = {  # for a person, by the reason for which a version failed
-    "access-denied": "give the role the permission that CloudTrail names as denied (mostly: deploy the stacks again)",
-    "region-disabled": "enable the region in the account",
-    "not-found": "make what is named exist, or name what does: a zone, a listener, a CA, a secret",
-    "invalid-input": "correct what is named",
-    "invalid-configuration": "correct the field of perennial.toml that is named, and deploy",
-    "refused": "do what the service asks for",
-    "policy": "ask for what is accepted, or have the rule changed",
-    "validation-failed": "make the name's challenge visible to the CA: its zone, delegation, CAA records and firewall",
-    "invalid-reply": "look at the CA's directory URL and status; nothing of its reply was used",
-    "wrong-certificate": "find out at the CA why it issued something else, and revoke that if it was not",
-    "failed": "look at the functions' logs, as a step crashed every time",
-}
-REQUESTED, ISSUED, REVOKED = "version.request", "version.issue", "version.revoke"  # actions in the audit trail
 MAX_COVERED = 1_000  # characters that name the exceptions of a version
 OUTCOMES = 6  # of an issuer in one step; more is an issuer that goes round in circles
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What the workflow does next: advance | wait (then advance) | store | clean | done."""
-
-    next: str
-    seconds: int = 0
-    doing: str = ""
-
-    def document(self) -> dict[str, Any]:
-        """As the workflow carries it."""
-        return {"next": self.next, "seconds": self.seconds, "doing": self.doing}
 
 
 # --- request ---
@@ -150,12 +113,6 @@ def _judged(
     if wanted.csr:  # nothing that stood around it is kept
         wanted = replace(wanted, csr=signing_request.read(wanted.csr).der)
     return wanted, wanted.issuer or profile.issuer
-
-
-def asked_for(wanted: CertificateRequest) -> dict[str, Any]:
-    """What the audit trail tells of a request."""
-    told = ("names", "profile", "issuer", "key", "validity_days")
-    return {name: getattr(wanted, name) for name in told if getattr(wanted, name)}
 
 
 def _nothing_under_way(deployment: Deployment, managed: str) -> None:
@@ -268,21 +225,7 @@ def advance(deployment: Deployment, reference: str, now: datetime) -> Step:
     try:
         return _advance(deployment, record, now)
     except (RateLimited, Throttled, Unavailable) as error:
-        return _when_asked_to_wait(deployment, reference, error, now)
-
-
-def _when_asked_to_wait(deployment: Deployment, reference: str, error: PerennialError, now: datetime) -> Step:
-    """Wait as long as the issuer says (`Retry-After`): here, a few times and shortly, else by a due time. Where it does
-    not say, the error goes on: the workflow tries again soon."""
-    if error.retry_after is None and not isinstance(error, RateLimited):
-        raise error
-    record = deployment.inventory.version(reference)
-    seconds, attempts = error.retry_after or FIRST_PAUSE.total_seconds(), _in_a_row(record, error)
-    if seconds > IN_WORKFLOW or attempts >= PATIENCE:
-        return postpone(deployment, reference, error, now)
-    waiting = replace(record, attempts=attempts + 1, reason=error.reason)
-    deployment.inventory.save_version(waiting, now + SILENCE)
-    return _wait(seconds, f"the issuer: {error.reason}")
+        return when_asked_to_wait(deployment, reference, error, now)
 
 
 def _advance(deployment: Deployment, record: VersionRecord, now: datetime) -> Step:
@@ -409,7 +352,7 @@ def _act(progress: _Progress, outcome: Outcome) -> Step | None:
     """Keep what the issuer answered; None where it can be asked again at once."""
     if isinstance(outcome, Later):
         progress.move()
-        return _wait(outcome.seconds, outcome.doing)
+        return wait(outcome.seconds, outcome.doing)
     if isinstance(outcome, Issued):
         progress.write(state=VersionState.RECEIVED, chain=outcome.chain, arn=outcome.arn, reason="")
         progress.wake_others()
@@ -434,11 +377,7 @@ def _show(deployment: Deployment, progress: _Progress) -> Step | None:
     if progress.record.visible:
         return None
     progress.move()
-    return _wait(progress.look(), "its challenges to be visible everywhere")
-
-
-def _wait(seconds: float, doing: str) -> Step:
-    return Step(next="wait", seconds=max(1, min(LONGEST_WAIT, round(seconds))), doing=f"waiting for {doing}")
+    return wait(progress.look(), "its challenges to be visible everywhere")
 
 
 # --- store ---
@@ -599,80 +538,3 @@ def clean(deployment: Deployment, reference: str, now: datetime) -> Step:
         deployment.inventory.save_version(cleaned, due)
     ended = str(record.state) if record.state.ended else "postponed"
     return Step(next=ended, doing=record.message)
-
-
-# --- when it fails ---
-
-
-def postpone(deployment: Deployment, reference: str, error: PerennialError, now: datetime) -> Step:
-    """Try again later: when the error says, but not before the pause of its reason, which doubles each time. Where it
-    is the issuer that does not answer, others that wait for it are woken when it does."""
-    record = deployment.inventory.version(reference)
-    attempts = _in_a_row(record, error) + 1
-    asked = timedelta(seconds=min(error.retry_after or 0, LONGEST_RETRY))
-    until = _until(deployment, record)
-    left = max(until - now, timedelta(0)) if until else None
-    pause = max(asked, backoff.pause(error.reason, attempts, left))
-    if isinstance(error, Unavailable):
-        deployment.inventory.issuer_failed(record.issuer, record.managed, str(error), now, until)
-    waiting = replace(record, attempts=attempts, reason=error.reason, message=_next_try(str(error), now + pause))
-    deployment.inventory.save_version(waiting, now + pause)
-    return Step(next="clean", doing="postponed")
-
-
-def _in_a_row(record: VersionRecord, error: PerennialError) -> int:
-    """How often this very reason held it up without another in between."""
-    return record.attempts if record.reason == error.reason else 0
-
-
-def _until(deployment: Deployment, record: VersionRecord) -> datetime | None:
-    """When the certificate expires that this version is to follow; None where none serves."""
-    managed = deployment.inventory.find_managed(record.managed)
-    return managed.serving.not_after if managed and managed.serving else None
-
-
-def _next_try(text: str, at: datetime) -> str:
-    return f"{text[:MAX_TEXT]} It is tried again at {at:%Y-%m-%d %H:%M} UTC."
-
-
-@meant("issuance: give up")
-def give_up(deployment: Deployment, reference: str, error: str, cause: str, now: datetime) -> Step:
-    """Record what a step ended in, as the workflow tells it: `error` is the class's name, `cause` what Lambda reports.
-
-    What may pass is tried again later; what is final ends the version, with its reason. What no step raises on purpose,
-    as a crash, is tried again a few times.
-    """
-    told = message(cause)
-    record = deployment.inventory.version(reference)
-    if record.state.ended:
-        return Step(next="clean", doing="removing what is still shown")
-    if error in _named(RETRYABLE + POSTPONED) or (error not in _named(FINAL) and record.attempts < CRASHES):
-        return postpone(deployment, reference, _as_raised(error, told), now)
-    reason = _named(FINAL).get(error, PerennialError).reason
-    told = f"{told[:MAX_TEXT]} Next: {NEXT_STEPS[reason]}, then request it again."
-    failed = replace(record, state=VersionState.FAILED, reason=reason, message=told, order="")
-    after = {"version": record.number, "issuer": record.issuer, **asked_for(record.request)}
-    event = WORKFLOWS.was_refused(now, ISSUED, record.managed, told, owner=record.request.owner, after=after)
-    deployment.inventory.save_version(failed, now + SILENCE, event)
-    return Step(next="clean", doing=f"giving up: {reason}")
-
-
-def _named(errors: Sequence[type[PerennialError]]) -> dict[str, type[PerennialError]]:
-    return {each.__name__: each for each in errors}
-
-
-def _as_raised(error: str, told: str) -> PerennialError:
-    """The error of a class name. A crash or a time-out of a function is an Unavailable, which may pass."""
-    known = _named(RETRYABLE + POSTPONED)
-    return known[error](told) if error in known else Unavailable(f"{error[:100]}: {told}")
-
-
-def message(cause: str) -> str:
-    """The error's own sentence out of what Lambda reports: {"errorMessage": …, "stackTrace": …}, or a text."""
-    import json
-
-    try:
-        document = json.loads(cause)
-    except ValueError:
-        return cause[:MAX_TEXT]
-    return str(document.get("errorMessage", ""))[:MAX_TEXT] if isinstance(document, dict) else cause[:MAX_TEXT]

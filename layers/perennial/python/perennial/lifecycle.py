@@ -132,7 +132,7 @@ def _failure(known: Situation) -> tuple[str, str, str] | None:
 
 
 def _tried_again(record: ManagedRecord, now: datetime) -> datetime:
-    """When a failed step is tried again. Who forces it does not wait. What was forced, attempts tell, as clocks differ."""
+    """When a failed step is tried again. Who forces it does not wait; by attempts, not by times, as clocks differ."""
     failed_at = record.failed_at or now
     if record.urgent and record.forced_at and record.attempts == record.overruled:
         return min(record.forced_at, now)

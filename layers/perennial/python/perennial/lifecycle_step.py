@@ -28,7 +28,7 @@ from perennial.inventory.records import (
     VersionRecord,
     VersionState,
 )
-from perennial.issuance import SILENCE
+from perennial.issuance_step import SILENCE
 from perennial.lifecycle import REQUEST_REFUSED, ROLLOUT_REFUSED, Decision, Situation
 from perennial.lifecycle import Step as Next
 from perennial.managed_certificate import targets_digest

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
 from perennial.checks.wording import quoted
 from perennial.errors import InvalidInput
+from perennial.json_readers import Reader, choice, like, line, members, optional, parsed, several, sha256, whole
 from perennial.targets.interface import HANDSHAKE, READ_BACK
 
 SCHEMA = 1  # of the statement; another one is another text
@@ -150,24 +151,11 @@ def load(text: str) -> tuple[Proof, ...]:
 
     Raises: InvalidInput, for the first that is not what `document` writes.
     """
-    if len(text) > MAX_FILE:
-        raise InvalidInput(f"the proofs have {len(text)} characters; at most {MAX_FILE} are read")
-    try:
-        found = json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"the proofs cannot be read as JSON: {quoted(error, 200)}") from error
+    found = parsed(text, "the file of proofs", MAX_FILE)
     every = found if isinstance(found, list) else [found]
     if len(every) > MAX_PROOFS:
         raise InvalidInput(f"there are {len(every)} proofs; at most {MAX_PROOFS} are read")
     return tuple(map(of, every))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object without a member that is there twice: readers would not agree about its value (RFC 8259 4)."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("an object has a member twice")
-    return found
 
 
 def of(document: object) -> Proof:
@@ -177,67 +165,17 @@ def of(document: object) -> Proof:
     """
     if isinstance(document, dict) and document.get("schema") != SCHEMA:
         raise InvalidInput(f"the proof has the schema {quoted(document.get('schema'), 20)}, and {SCHEMA} is read here")
-    read = _read({"schema": _number(SCHEMA, SCHEMA), **_PROOF}, document, "proof")
+    read = _read({"schema": whole(SCHEMA, SCHEMA), **_PROOF}, document, "proof")
     del read["schema"]
     return Proof(**read)
 
 
-_Reader = Callable[[Any, str], Any]
+def _read(readers: Mapping[str, Reader], value: Any, where: str) -> dict[str, Any]:
+    return members(readers, value, where, "perennial proof show --json")
 
 
-def _read(readers: dict[str, _Reader], value: Any, where: str) -> dict[str, Any]:
-    """The members of an object, each by its reader; it has all of them and no other."""
-    if not isinstance(value, dict):
-        raise InvalidInput(f"{where} is not an object; give what perennial proof show --json writes")
-    missing, more = [each for each in readers if each not in value], [each for each in value if each not in readers]
-    if missing or more:
-        wrong = f"{where} has no member {missing[0]}" if missing else f"{where} has the member {quoted(more[0], 40)}"
-        raise InvalidInput(f"{wrong}; give what perennial proof show --json writes")
-    return {name: reader(value[name], f"{where}.{name}") for name, reader in readers.items()}
-
-
-def _text(least: int = 1, most: int = MAX_TEXT) -> _Reader:
-    def read(value: Any, where: str) -> str:
-        if not isinstance(value, str) or not least <= len(value) <= most or not value.isprintable():
-            raise InvalidInput(f"{where} is not a text of {least} to {most} characters on one line")
-        return value
-
-    return read
-
-
-def _like(pattern: re.Pattern[str], words: str) -> _Reader:
-    def read(value: Any, where: str) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise InvalidInput(f"{where} is not {words}")
-        return value
-
-    return read
-
-
-def _choice(*words: str) -> _Reader:
-    return _like(re.compile("|".join(map(re.escape, words))), f"one of {', '.join(words)}")
-
-
-def _number(least: int, most: int) -> _Reader:
-    def read(value: Any, where: str) -> int:
-        if type(value) is not int or not least <= value <= most:
-            raise InvalidInput(f"{where} is not a number from {least} to {most}")
-        return value
-
-    return read
-
-
-def _optional(reader: _Reader) -> _Reader:
-    return lambda value, where: None if value is None else reader(value, where)
-
-
-def _several(reader: _Reader, most: int) -> _Reader:
-    def read(value: Any, where: str) -> tuple[Any, ...]:
-        if not isinstance(value, list) or len(value) > most:
-            raise InvalidInput(f"{where} is not a list of at most {most}")
-        return tuple(reader(each, f"{where}[{number}]") for number, each in enumerate(value))
-
-    return read
+def _text(least: int = 1, most: int = MAX_TEXT) -> Reader:
+    return line(least, most)
 
 
 def _time(value: Any, where: str) -> datetime:
@@ -259,35 +197,34 @@ def _observation(value: Any, where: str) -> Observation:
     return Observation(**_read(_OBSERVATION, value, where))
 
 
-_fingerprint = _like(_FINGERPRINT, "a SHA-256 in lower-case hexadecimal")
-_OBSERVATION: dict[str, _Reader] = {
+_OBSERVATION: dict[str, Reader] = {
     "address": _text(most=300),
-    "port": _number(0, 65_535),
-    "sni": _optional(_text(most=300)),
-    "protocol": _optional(_text(most=20)),
-    "serial": _like(_SERIAL, "a serial in hexadecimal"),
-    "chain": _several(_fingerprint, MAX_CHAIN),
-    "problem": _optional(_text(most=500)),
+    "port": whole(0, 65_535),
+    "sni": optional(_text(most=300)),
+    "protocol": optional(_text(most=20)),
+    "serial": like(_SERIAL, "a serial in hexadecimal"),
+    "chain": several(sha256, MAX_CHAIN),
+    "problem": optional(_text(most=500)),
 }
-_PROOF: dict[str, _Reader] = {
+_PROOF: dict[str, Reader] = {
     "id": _text(most=100),
     "managed": _text(most=200),
-    "version": _number(1, 10**9),
-    "rollout": _number(0, 10**9),
+    "version": whole(1, 10**9),
+    "rollout": whole(0, 10**9),
     "target": _text(most=200),
     "kind": _text(most=100),
     "place": _text(0),
-    "method": _choice(HANDSHAKE, READ_BACK),
-    "purpose": _choice(DEPLOYED, RESTORED),
-    "expected": _like(re.compile(f"({_FINGERPRINT.pattern})?"), "a SHA-256 in lower-case hexadecimal, or empty"),
-    "serial": _like(_SERIAL, "a serial in hexadecimal"),
-    "chain": _several(_fingerprint, MAX_CHAIN),
-    "observations": _several(_observation, MAX_OBSERVATIONS),
-    "notes": _several(_text(), 20),
+    "method": choice(HANDSHAKE, READ_BACK),
+    "purpose": choice(DEPLOYED, RESTORED),
+    "expected": like(re.compile(f"({_FINGERPRINT.pattern})?"), "a SHA-256 in lower-case hexadecimal, or empty"),
+    "serial": like(_SERIAL, "a serial in hexadecimal"),
+    "chain": several(sha256, MAX_CHAIN),
+    "observations": several(_observation, MAX_OBSERVATIONS),
+    "notes": several(_text(), 20),
     "began_at": _time,
     "proven_at": _time,
     "asked_by": _text(),
     "key_id": _text(0, 300),
-    "signature": _like(_SIGNATURE, "base64"),
+    "signature": like(_SIGNATURE, "base64"),
 }
 assert set(_PROOF) == {each.name for each in fields(Proof)}, "a member of Proof that is not read"

@@ -1,41 +1,18 @@
-"""The signature over a proof: ECDSA with SHA-256 by a P-256 key in KMS, and its verification without KMS.
-
-KMS gets the hash of the statement, so that a proof may have any length, and so that it needs nothing but the public
-key, `openssl` and the exported document to check one.
-
-Sources: KMS API reference (Sign, GetPublicKey); FIPS 186-5 section 6.
-"""
+"""The signature over a proof, by a key in KMS, and its verification (`statement_signing`)."""
 
 from __future__ import annotations
 
-import base64
 import binascii
-import hashlib
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from perennial import statement_signing
 from perennial.checks.wording import quoted
-from perennial.errors import InvalidConfiguration, InvalidInput, InvalidReply
-from perennial.issuers.aws_replies import answered
+from perennial.errors import InvalidInput
 from perennial.proof import Proof, statement, unproven
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-
-ACTIONS = ("kms:Sign",)
-READS = ("kms:GetPublicKey",)  # who verifies
-ALGORITHM = "ECDSA_SHA_256"
-KEY_SPEC = "ECC_NIST_P256"
-ARN = re.compile(r"arn:aws[a-z-]*:kms:(?P<region>[a-z0-9-]+):(?P<account>[0-9]{12}):key/[A-Za-z0-9-]{1,64}")
-MAX_PEM = 16 * 1024  # characters
-_ADVICE = {
-    "DisabledException": "enable the key that signs proofs",
-    "InvalidKeyUsageException": f"name a key of the usage SIGN_VERIFY and the type {KEY_SPEC}",
-    "KMSInvalidStateException": "enable the key that signs proofs, or cancel its deletion",
-    "KeyUnavailableException": "look at the state of the key that signs proofs",
-    "NotFoundException": "deploy the stack, which makes the key that signs proofs",
-}
+ACTIONS = statement_signing.ACTIONS
+READS = statement_signing.READS  # who verifies
 
 
 def sign(kms: Any, key_id: str, proof: Proof) -> Proof:
@@ -47,54 +24,8 @@ def sign(kms: Any, key_id: str, proof: Proof) -> Proof:
     reason = unproven(proof)
     if reason:
         raise InvalidInput(f"proof {quoted(proof.id, 100)} is not signed: {reason}")
-    if not ARN.fullmatch(key_id):
-        raise InvalidConfiguration(
-            f"{quoted(key_id, 100)} is not the ARN of a KMS key; name the key of proofs by its ARN"
-        )
     named = replace(proof, key_id=key_id, signature="")
-    digest = hashlib.sha256(statement(named)).digest()
-    with answered(f"kms:Sign of {key_id}", _ADVICE):
-        answer = kms.sign(KeyId=key_id, Message=digest, MessageType="DIGEST", SigningAlgorithm=ALGORITHM)
-    signature = answer.get("Signature", b"")
-    if not 1 <= len(signature) <= 80:  # DER of two numbers of 256 bits
-        raise InvalidReply(f"kms:Sign of {key_id}: {len(signature)} bytes are no signature by a P-256 key")
-    return replace(named, signature=base64.b64encode(signature).decode())
-
-
-def public_key(kms: Any, key_id: str) -> bytes:
-    """The public half (DER, SubjectPublicKeyInfo) of the key with this ARN.
-
-    Raises: InvalidInput where `key_id` is no ARN of a key; InvalidReply; what AWS's errors mean.
-    """
-    if not ARN.fullmatch(key_id):
-        raise InvalidInput(f"{quoted(key_id, 100) or 'nothing'} is not the ARN of a KMS key; give --public-key")
-    with answered(f"kms:GetPublicKey of {key_id}", {}):
-        answer = kms.get_public_key(KeyId=key_id)
-    told = str(answer.get("KeyId", key_id))  # an ARN; emulators tell the id alone
-    if told.rpartition("/")[2] != key_id.rpartition("/")[2]:
-        raise InvalidReply(f"kms:GetPublicKey of {key_id}: it answers for {quoted(told, 200)}")
-    der = bytes(answer.get("PublicKey", b""))
-    _loaded(der)
-    return der
-
-
-def public_key_of(pem: bytes) -> bytes:
-    """The public key (DER) of a PEM text.
-
-    Raises: InvalidInput.
-    """
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
-
-    if len(pem) > MAX_PEM:
-        raise InvalidInput(f"the public key has more than {MAX_PEM} characters")
-    try:
-        key = load_pem_public_key(pem)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvalidInput("the public key cannot be read; give one in PEM (BEGIN PUBLIC KEY)") from error
-    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    _loaded(der)
-    return der
+    return replace(named, signature=statement_signing.sign(kms, key_id, statement(named), "proofs"))
 
 
 def verify(proof: Proof, public_key_der: bytes) -> None:
@@ -102,32 +33,14 @@ def verify(proof: Proof, public_key_der: bytes) -> None:
 
     Raises: InvalidInput with the reason.
     """
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     try:
-        signature = base64.b64decode(proof.signature, validate=True)
-        _loaded(public_key_der).verify(signature, statement(proof), ec.ECDSA(hashes.SHA256()))
+        is_signed = statement_signing.signed(proof.signature, statement(proof), public_key_der)
     except binascii.Error as error:
         raise InvalidInput("the signature is not base64") from error
-    except InvalidSignature as error:
-        words = "the signature is not this key's over what it says" if proof.signature else "it is not signed"
-        raise InvalidInput(words) from error
+    if not is_signed:
+        raise InvalidInput(
+            "the signature is not this key's over what it says" if proof.signature else "it is not signed"
+        )
     reason = unproven(proof)
     if reason:
         raise InvalidInput(f"what it holds does not show what it says: {reason}")
-
-
-def _loaded(der: bytes) -> EllipticCurvePublicKey:
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
-
-    try:
-        key = load_der_public_key(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise InvalidInput("the public key cannot be read; give one of the type P-256") from error
-    if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
-        raise InvalidInput(f"the public key is not one of the type P-256, with which proofs are signed ({KEY_SPEC})")
-    return key

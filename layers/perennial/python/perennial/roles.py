@@ -106,7 +106,7 @@ TABLE: Mapping[Action, Row] = {
     Action.RENEW: _row("Renew a managed certificate now", own=_ASKING),
     Action.REQUEST_REVOCATION: _row("Request the revocation of a version", own=_ASKING, anywhere=[Role.SECURITY]),
     Action.RETIRE: _row("Retire a managed certificate", own=_ASKING),
-    Action.WITHDRAW: _row("Withdraw a request before it is decided", own=[Role.REQUESTER]),
+    Action.WITHDRAW: _row("Withdraw a request of others before it is decided", own=[Role.REQUESTER]),
     Action.APPROVE: _row("Approve a request for the owner's team", own=[Role.APPROVER]),
     Action.APPROVE_AS_SECURITY: _row("Approve a request for security", anywhere=[Role.SECURITY]),
     Action.REJECT: _row("Reject a request", own=[Role.APPROVER], anywhere=[Role.SECURITY]),
@@ -118,6 +118,7 @@ TABLE: Mapping[Action, Row] = {
     Action.CONFIGURE: _row("Change the configuration", anywhere=[Role.ADMIN]),
 }
 NOT_BY_THE_ASKER = (Action.APPROVE, Action.APPROVE_AS_SECURITY, Action.GRANT_EXCEPTION)
+BY_THE_ASKER = (Action.WITHDRAW,)  # whatever roles they have, or have no more
 
 
 class Source(StrEnum):
@@ -146,21 +147,27 @@ class Grant:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
     """Who asks. `principal` is an ARN of IAM or issuer#subject; `email` is verified by the issuer or linked by the
-    configuration, in lower case, "" for none. `session` is the name of a role's session: for people, gives no right."""
+    configuration, in lower case, "" for none; `linked` one that the configuration says besides. `session` is the name
+    of a role's session: for people, gives no right."""
 
     principal: str
     name: str
     source: Source
     grants: tuple[Grant, ...] = ()
     email: str = ""
+    linked: str = ""
     session: str = ""
+
+    @property
+    def proven(self) -> frozenset[str]:
+        """What is certain of them: what a person shows to be someone who has a right."""
+        return frozenset(each for each in (self.principal, self.email, self.linked) if each)
 
     @property
     def known_as(self) -> frozenset[str]:
         """By what one recognises the same person elsewhere. A session named by an e-mail address counts too: it can
         only forbid. All who share an IAM role are one person here, as whoever takes a role names the session."""
-        session = self.session.lower() if "@" in self.session else ""
-        return frozenset(each for each in (self.principal, self.email, session) if each)
+        return self.proven | ({self.session.lower()} if "@" in self.session else frozenset())
 
 
 def same_person(one: Iterable[str], other: Iterable[str]) -> bool:
@@ -190,12 +197,14 @@ def judge(
     """Why a person may not do this to what belongs to `owner` and `environment`; None where they may.
 
     `asked_by` is what the asker of a request or exception is known as (`Person.known_as`): an approval is refused
-    without it. `export_keys` is `[api] export_keys` of the configuration.
+    without it, and who asked may withdraw. `export_keys` is `[api] export_keys` of the configuration.
     """
     if person.source is Source.NONE:
         return _refusal(action, "nobody", "nobody is signed in: sign the request with IAM credentials or send a token")
     if action is Action.EXPORT_KEY and not export_keys:
         return Refusal(action=action, reason="off", words="keys cannot be exported: `export_keys` of [api] is not set")
+    if action in BY_THE_ASKER and same_person(person.proven, asked_by):
+        return None
     if not any(_within(each, action, owner, environment) for each in person.grants):
         return _missing(person, action, owner, environment)
     if action in NOT_BY_THE_ASKER:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from perennial import grants, identity
 from perennial.grants import MAX_GRANTS, MAX_TEXT
-from perennial.roles import NOT_BY_THE_ASKER, TABLE, WHOLE, Action, Reach, Role
+from perennial.roles import BY_THE_ASKER, NOT_BY_THE_ASKER, TABLE, WHOLE, Action, Reach, Role
 
 ABOUT = {
     Role.VIEWER: "reads what belongs to its team",
@@ -69,6 +69,7 @@ def _rules() -> Iterator[str]:
         f"  ({kinds}). Two identities are one person",
         "  where principal or verified e-mail address are the same, or `[api.people]` says so. All who share an IAM",
         "  role are one person.",
+        f"- Whoever asked may take it back ({', '.join(f'`{each}`' for each in BY_THE_ASKER)}), whatever their role.",
         f"- `{Action.EXPORT_KEY}` is a right of its own, `{Role.KEY_EXPORT}`, which no role has. It is granted like a",
         "  role, and means nothing unless `export_keys = true` stands in `[api]`.",
     )

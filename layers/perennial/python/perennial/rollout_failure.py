@@ -11,7 +11,7 @@ from perennial.audit_actor import WORKFLOWS
 from perennial.clients import meant
 from perennial.errors import FINAL, POSTPONED, RETRYABLE, ChangedMeanwhile, NotFit, NotFound, NotProven, PerennialError
 from perennial.inventory.records import RolloutRecord, RolloutState, TargetState
-from perennial.issuance import message
+from perennial.issuance_failure import message
 from perennial.rollout import MAX_TEXT, NEXT_STEPS, Step, back, save
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from perennial.api.resolver import build
 from perennial.api.routes import ROUTES, Route
 from perennial.audit_event import REFUSED
 from perennial.certificate_request import CertificateRequest
+from perennial.inventory.store import Inventory
 from perennial.managed_certificate import ManagedCertificate
 from perennial.roles import TABLE, WHOLE, Action, Reach, Role
 
@@ -165,6 +166,19 @@ def test_who_may(hub: ApiHub, route: Route) -> None:
     told = {name: each.action for name, each in trail.items() if name.startswith(f"{ROUTES.index(route):04d}-")}
     assert told == refused
     assert all(each.principal.startswith("arn:aws:iam::123456789012:role/") for each in trail.values())
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("place", NAMES)
+def test_everyone_withdraws_what_they_asked(hub: ApiHub, role: Role, place: str) -> None:
+    """Whoever asked is let in, whatever their role and whosever the certificate is; nothing is refused in the trail."""
+    kept = hub.estate.deployment.inventory.change_request(IDS[place])
+    principal = f"arn:aws:iam::123456789012:role/{role}"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Inventory, "change_request", lambda *_: replace(kept, asked_by=(principal,)))
+        answer = hub.ask("POST", f"/requests/{IDS[place]}/withdrawal", {**as_role(role), "requestId": "mine"}, {})
+    assert (answer.status, answer.document["state"]) == (200, "withdrawn")
+    assert [each for each in hub.trail() if each.event.request == "mine"] == []
 
 
 @pytest.mark.parametrize("route", every_route(), ids=lambda each: f"{each.method} {each.path}")

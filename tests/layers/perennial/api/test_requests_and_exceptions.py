@@ -11,12 +11,16 @@ import pytest
 import api_parts
 from api_parts import ASKER, DIGEST, FOREIGN_ID, MISSING_ID, WAITING_ID, Need, Parts
 from asked_api import ApiHub, api_hub, as_role
+from managed_records import record
+from perennial.certificate_request import CertificateRequest
+from perennial.managed_certificate import ManagedCertificate
 
 CONFIGURATION = b"""
 [api.principals]
 "arn:aws:iam::123456789012:role/anna" = ["approver@shop-team/production"]
 "arn:aws:iam::123456789012:role/asker" = ["requester@shop-team", "approver@shop-team", "security"]
 "arn:aws:iam::123456789012:role/guard" = ["security"]
+"arn:aws:iam::123456789012:role/tester" = ["requester@shop-team/test"]
 "arn:aws:iam::123456789012:role/mail" = ["approver@mail-team"]
 
 [api.people]
@@ -161,8 +165,23 @@ def test_exceptions_are_asked_for_and_decided(hub: ApiHub, parts: Parts) -> None
     assert all(given["now"] == hub.estate.clock() for _, given in parts.called)
 
 
+def test_a_refusal_does_not_tell_what_others_have(hub: ApiHub, parts: Parts) -> None:
+    """Who may ask in one environment gets the same words for another team's certificate and for one that is not
+    there: neither that there is one nor its environment is told."""
+    request = CertificateRequest(names=("x.example.com",), profile="web", owner="mail-team")
+    theirs = ManagedCertificate(name="mail", request=request, environment="production")
+    hub.estate.deployment.inventory.save_managed(record(declared=theirs))
+    asked = {"rule": "keys.weak", "reason": "a printer", "owner": "shop-team", "ends": "2026-11-20T00:00:00Z"}
+    said = []
+    for name in ("mail", "nothing"):
+        answer = hub.ask("POST", "/exceptions", as_role("tester"), {**asked, "selection": {"managed": name}})
+        assert answer.status == 403
+        said.append(answer.document["detail"])
+    assert said[0] == said[1]
+
+
 def test_withdrawing(hub: ApiHub, parts: Parts) -> None:
-    """Who may request for the team may take a request back."""
+    """Who asked may take a request back; another who may only read it may not."""
     assert hub.ask("POST", f"/requests/{WAITING_ID}/withdrawal", ANNA, {}).status == 403
     answer = hub.ask("POST", f"/requests/{WAITING_ID}/withdrawal", as_role("asker"), {})
     assert (answer.status, answer.document["state"]) == (200, "withdrawn")

@@ -11,7 +11,7 @@ import pytest
 
 from api_server import Server, answer, api_server, problem
 from command import Run
-from perennial.cli import exceptions
+from perennial.cli import deciding
 
 ID = "0192f3a4b5c6d7e8f90a1b2c3d4e5f60"
 ASK = ("exceptions", "ask", "keys.weak", "--owner", "shop-team", "--reason", "until it is replaced")
@@ -124,7 +124,7 @@ def test_what_cannot_be_asked_for(run: Run, server: Server, arguments: tuple[str
 def test_approve(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """After it was shown and agreed to; as it was read."""
     assert "grant it with --yes" in run("exceptions", "approve", ID, stdin=b"y\n", expect=2).stderr
-    monkeypatch.setattr(exceptions, "_at_terminal", lambda: True)
+    monkeypatch.setattr(deciding, "at_terminal", lambda: True)
     no = run("exceptions", "approve", ID, stdin=b"n\n", expect=130)
     assert "Covers         name old.example.com and below" in no.stderr
     assert server.of("POST") == []

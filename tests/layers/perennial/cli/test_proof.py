@@ -172,7 +172,7 @@ def test_json_is_what_verify_takes(run: Run, key: str, kept: Kept, tmp_path: Pat
         (("verify",), "name a managed certificate, or give a --file"),
         (("verify", "shop", "--file", __file__), "name a managed certificate, or give a --file"),
         (("verify", "--file", "/no.json"), "/no.json"),
-        (("verify", "--file", __file__), "the proofs cannot be read as JSON"),
+        (("verify", "--file", __file__), "the file of proofs cannot be read as JSON"),
         (("verify", "shop", "--public-key", __file__), "the public key cannot be read"),
         (("show",), "Missing argument 'NAME'"),
         (("show", "shop", "--table", "no"), "no table no"),
@@ -301,7 +301,7 @@ def test_what_does_not_hold_comes_before_what_is_not_checked(run: Run, key: str,
         (b"[" * 100_000, "cannot be read as JSON"),
         (b"{}", "has the schema None, and 1 is read here"),
         (json.dumps({**document(PROOF), "target": "\x1b[2J"}).encode(), "proof.target is not a text"),
-        (b" " * 9_000_000, "characters; at most"),
+        (b" " * 9_000_000, "has more than"),
     ],
 )
 def test_a_file_that_holds_none(run: Run, tmp_path: Path, content: bytes, said: str) -> None:

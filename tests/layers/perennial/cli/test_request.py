@@ -11,7 +11,7 @@ import pytest
 
 from api_server import Answer, Server, answer, api_server, problem
 from command import Run
-from perennial.cli import api_client, decisions, waiting
+from perennial.cli import api_client, deciding, waiting
 from perennial.cli import request as asking
 from perennial.revocation import REASONS
 
@@ -383,7 +383,7 @@ def test_one_that_is_not_there(run: Run, server: Server) -> None:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Someone sits at it."""
-    monkeypatch.setattr(decisions, "_at_terminal", lambda: True)
+    monkeypatch.setattr(deciding, "at_terminal", lambda: True)
 
 
 def test_approve_shows_asks_and_names_what_was_seen(run: Run, server: Server, terminal: None) -> None:

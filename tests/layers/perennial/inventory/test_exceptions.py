@@ -146,6 +146,22 @@ def test_a_page_of_one_owner(estate: Estate) -> None:
     assert [int(each.id, 16) for each in page] == [2, 0] and position == ""
 
 
+def test_a_page_on_which_nothing_fits_ends_too(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may read little does not read through all that ever was: the page is short or empty, and one goes on."""
+    monkeypatch.setattr(table_part, "LOOKED_AT", 4)
+    inventory = estate.deployment.inventory
+    for number in range(10):
+        owner = "bank" if number in (1, 2, 9) else "shop"
+        inventory.save_exception(exception(number, owner=owner), ExceptionState.ASKED, None, NOW)
+    pages, position = [], ""
+    while True:
+        page, position = inventory.exceptions(None, position, 3, lambda each: each.owner == "bank")
+        pages.append([int(each.id, 16) for each in page])
+        if not position:
+            break
+    assert pages == [[9], [2], [1]]
+
+
 @pytest.mark.parametrize("state", [ExceptionState.ASKED, ExceptionState.ACTIVE])
 def test_there_are_so_many_and_no_more(estate: Estate, monkeypatch: pytest.MonkeyPatch, state: ExceptionState) -> None:
     """Each batch of assessments reads all that are active: beyond the bound it is said what to do; ended ones do not

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import Field
 
@@ -14,12 +13,12 @@ from perennial.api import pages
 from perennial.api.asking import asking
 from perennial.api.models import Line, Model
 from perennial.api.pages import DEFAULT, Limit, Next, Page, Time
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.audit import EARLY, Question
 from perennial.audit_chain import Link
 from perennial.roles import Action
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 WINDOW = timedelta(days=7)  # that is asked about where `since` is left out
 
 
@@ -58,7 +57,7 @@ def list_events(
     ] = None,
     outcome: Annotated[Literal["done", "refused"] | None, Query(description="Only those with this outcome.")] = None,
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[AuditEvent]:
     """What happened, the newest first. `since` and `until` are at most 366 days apart; `kind` alone, `action` and
     `outcome` are looked for in the days, so that a page may be short. That you read is in the trail too."""
@@ -74,7 +73,7 @@ def list_events(
         "outcome": outcome,
     }
     question = {"list": "audit", **given}
-    after = pages.mark(question, next)
+    after = pages.mark(question, cursor)
     end = until or asker.now + EARLY
     wanted = Question(
         since=since or end - WINDOW,

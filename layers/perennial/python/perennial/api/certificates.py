@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import Field
 
@@ -15,7 +14,7 @@ from perennial.api.asking import asking
 from perennial.api.findings import Finding, finding_of
 from perennial.api.models import Line, Model
 from perennial.api.pages import DEFAULT, Limit, Next, Page, Time
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.certificate import Certificate as Facts
 from perennial.certificate import pem
 from perennial.errors import NotFound
@@ -25,7 +24,7 @@ from perennial.manifest import Role
 from perennial.roles import Action
 from perennial.search import Order, Search
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 MAX_PLACES = 200  # of one certificate that are told
 _SHA256 = r"^[0-9a-f]{64}$"
 Fingerprint = Annotated[str, Path(pattern=_SHA256, description="SHA-256 of the DER, in lower-case hexadecimal.")]
@@ -111,7 +110,7 @@ def list_certificates(
         ),
     ] = None,
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[CertificateLine]:
     """The certificates that fit every condition. Those of one's own teams; roles of the whole organisation see all."""
     asker = asking(router)
@@ -133,7 +132,7 @@ def list_certificates(
         order=sort,
     )
     question = {"list": "certificates", "search": str(wanted), "teams": sorted(teams) if teams is not None else None}
-    found = search.page(asker.hub.inventory, wanted, teams, pages.mark(question, next), limit)
+    found = search.page(asker.hub.inventory, wanted, teams, pages.mark(question, cursor), limit)
     return Page[CertificateLine](
         items=[line_of(each) for each in found.certificates], next=pages.cursor(question, found.next)
     )

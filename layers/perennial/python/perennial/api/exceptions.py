@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from pydantic import AwareDatetime, Field, StringConstraints
 
@@ -19,7 +18,7 @@ from perennial.api.declared import Words
 from perennial.api.models import LINE, Model
 from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.preconditions import IfMatch, etag, must_match
-from perennial.api.routes import STAGE, route
+from perennial.api.routes import STAGE, route, routes
 from perennial.errors import NotFound
 from perennial.identity import linked
 from perennial.roles import ANY, Action, Grant
@@ -27,7 +26,7 @@ from perennial.roles import ANY, Action, Grant
 if TYPE_CHECKING:
     from perennial.exception_record import ExceptionRecord as Kept
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 KIND = "exception"
 ID = re.compile(r"[0-9a-f]{32}")
 POSITION = re.compile(r"[0-9TZ:.-]{10,40}#[0-9a-f]{32}")
@@ -105,7 +104,7 @@ class Ending(Model):
 def list_exceptions(
     state: Annotated[State | None, Query(description="In this state alone.")] = None,
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[PolicyException]:
     """The exceptions that you may read, the newest first."""
     from perennial.exception_record import ExceptionState
@@ -113,7 +112,7 @@ def list_exceptions(
     found = asking(router)
     grants = found.reach(Action.READ_EXCEPTIONS, kind=KIND)
     question = {"list": "exceptions", "state": state, "grants": sorted(map(str, grants))}
-    after = positions.behind(question, next, POSITION)
+    after = positions.behind(question, cursor, POSITION)
     records, last = found.hub.inventory.exceptions(
         ExceptionState(state) if state else None,
         after,
@@ -158,9 +157,13 @@ def ask_exception(asked: Annotated[Asked, Body()]) -> Response[PolicyException]:
 
 
 def _environment(found: Asking, managed: str) -> str | None:
-    """The environment of the managed certificate that is meant; None where none is."""
+    """The environment of the managed certificate that is meant; None where none is, and where one may not ask for what
+    is there: a refusal does not tell what others have."""
     known = found.hub.inventory.find_managed(managed) if managed else None
-    return known.declared.environment if known else None
+    if known is None:
+        return None
+    owner, environment = known.declared.request.owner, known.declared.environment
+    return environment if found.allows(Action.ASK_EXCEPTION, owner=owner, environment=environment) else None
 
 
 @route(

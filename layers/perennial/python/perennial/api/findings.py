@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import Field
 
@@ -15,12 +14,12 @@ from perennial.api import pages
 from perennial.api.asking import asking
 from perennial.api.models import Line, Model
 from perennial.api.pages import DEFAULT, Limit, Next, Page
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.checks.interface import Severity
 from perennial.findings import State
 from perennial.roles import Action
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 
 
 class Finding(Model):
@@ -56,7 +55,7 @@ def list_findings(
     ] = None,
     owner: Annotated[Line | None, Query(min_length=1, max_length=128, description="Only those of this owner.")] = None,
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[Finding]:
     """What is wrong now, the worst severity first. Of one's own teams; roles of the whole organisation see all."""
     asker = asking(router)
@@ -71,7 +70,7 @@ def list_findings(
         "teams": sorted(within) if within is not None else None,
     }
     wanted = tuple(Severity) if severity is None else (severity,)
-    found = finding_search.page(asker.hub.inventory, wanted, check, within, pages.mark(question, next), limit)
+    found = finding_search.page(asker.hub.inventory, wanted, check, within, pages.mark(question, cursor), limit)
     return Page[Finding](items=[finding_of(each) for each in found.findings], next=pages.cursor(question, found.next))
 
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import Field
 
 from perennial import profiles
 from perennial.api.asking import asking
 from perennial.api.models import Model
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.profiles import ChallengeKind, KeyHome
 from perennial.roles import Action
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 
 
 class Issuer(Model):

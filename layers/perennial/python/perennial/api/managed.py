@@ -7,11 +7,9 @@ into them, nor adopts a certificate of a team that they may not act for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 
 from perennial.api import positions
@@ -31,7 +29,7 @@ from perennial.api.models import Line
 from perennial.api.pages import DEFAULT, MOST, Limit, Next, Page
 from perennial.api.preconditions import IfMatch, etag, must_match
 from perennial.api.requests import ChangeRequest, accepted
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.errors import ConcurrentChange, NotFound
 from perennial.inventory.records import ManagedRecord, ManagedState
 from perennial.issuance import MANAGED
@@ -41,9 +39,8 @@ from perennial.roles import ANY, Action, Grant
 if TYPE_CHECKING:
     from perennial.change_request import Wish
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 KIND = "managed"
-LOOKED_AT = 500  # managed certificates for one page, of which those are left out that one may not read
 Named = Annotated[str, Path(description="The managed certificate.", max_length=64, pattern=NAME)]
 
 
@@ -55,7 +52,7 @@ def list_managed(
     owner: Annotated[Words | None, Query(description="Of this team alone.")] = None,
     state: Annotated[ManagedState | None, Query(description="In this state alone.")] = None,
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[ManagedCertificateOut]:
     """The managed certificates that you may read, by name."""
     found = asking(router)
@@ -66,29 +63,13 @@ def list_managed(
         fits = owner in (None, record.declared.request.owner) and state in (None, record.state)
         return fits and any(_within(each, record.declared) for each in grants)
 
-    after = positions.behind(question, next, MANAGED)
-    records, last = _walked(found, after, limit, wanted)
+    after = positions.behind(question, cursor, MANAGED)
+    records, last = positions.walked(
+        lambda behind: found.hub.inventory.declared_after(behind, MOST), after, limit, wanted, lambda each: each.name
+    )
     return Page[ManagedCertificateOut](
         items=[managed_out(each) for each in records], next=positions.cursor(question, last)
     )
-
-
-def _walked(
-    found: Asking, after: str, limit: int, wanted: Callable[[ManagedRecord], bool]
-) -> tuple[list[ManagedRecord], str]:
-    """At most `limit` that are wanted, of at most LOOKED_AT behind a name, and the name to go on behind; "" at the end.
-    One more says whether there are more."""
-    items: list[ManagedRecord] = []
-    for _ in range(LOOKED_AT // MOST):
-        records, last = found.hub.inventory.declared_after(after, MOST)
-        for each in filter(wanted, records):
-            if len(items) == limit:
-                return items, items[-1].name
-            items.append(each)
-        if not last:
-            return items, ""
-        after = last
-    return items, after
 
 
 def _within(grant: Grant, declared: ManagedCertificate) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from pydantic import Field
 
 from perennial.api.asking import asking
 from perennial.api.models import Model
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.roles import Action, Source, reaches
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 
 
 class Right(Model):

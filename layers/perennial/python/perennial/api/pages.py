@@ -44,7 +44,11 @@ Time = Annotated[AwareDatetime, AfterValidator(_in_calendar)]
 Limit = Annotated[int, Query(ge=1, le=MOST, description=f"How many entries at most: 1 to {MOST}.")]
 Next = Annotated[
     str | None,
-    Query(max_length=MAX_CURSOR, description="`next` of the page before; the other parameters stay as they were."),
+    Query(
+        alias="next",
+        max_length=MAX_CURSOR,
+        description="`next` of the page before; the other parameters stay as they were.",
+    ),
 ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import Field
 
@@ -14,12 +13,12 @@ from perennial.api import pages
 from perennial.api.asking import asking
 from perennial.api.models import Model
 from perennial.api.pages import DEFAULT, Limit, Next, Page
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.inventory.lists import Effort, Walk
 from perennial.roles import Action
 from perennial.settings_table import TABLE_NAME
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 EFFORT = 1_000  # items and queries of one page: far more than a page has
 NAME = f"^{TABLE_NAME.pattern}$"
 
@@ -46,7 +45,7 @@ class Proof(Model):
 def list_proofs(
     managed: Annotated[str, Query(pattern=NAME, description="Name of the managed certificate.")],
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[Proof]:
     """The proofs of a managed certificate, the newest first."""
     asker = asking(router)
@@ -59,7 +58,7 @@ def list_proofs(
         environment=record.declared.environment if record else None,
     )
     question = {"list": "proofs", "managed": managed}
-    walk = Walk(effort=Effort(EFFORT), after=pages.mark(question, next), first=limit + 1)
+    walk = Walk(effort=Effort(EFFORT), after=pages.mark(question, cursor), first=limit + 1)
     found, last = pages.taken(asker.hub.inventory.proofs_before(managed, walk), limit, _size)
     return Page[Proof](items=[proof_of(each) for each in found], next=pages.cursor(question, last))
 

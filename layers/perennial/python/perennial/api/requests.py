@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from pydantic import Field, StringConstraints
 
@@ -19,7 +18,7 @@ from perennial.api.declared import Words, document
 from perennial.api.models import LINE, MAX_REASON, Model, Reason
 from perennial.api.pages import DEFAULT, MOST, Limit, Next, Page
 from perennial.api.preconditions import IfMatch, etag, must_match
-from perennial.api.routes import STAGE, route
+from perennial.api.routes import STAGE, route, routes
 from perennial.errors import NotFound
 from perennial.identity import linked
 from perennial.roles import ANY, Action, Grant
@@ -27,9 +26,8 @@ from perennial.roles import ANY, Action, Grant
 if TYPE_CHECKING:
     from perennial.change_request import ChangeRequest as Kept
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 KIND = "request"
-LOOKED_AT = 500  # requests for one page, of which those are left out that one may not read
 APPROVES = {"owner": Action.APPROVE, "security": Action.APPROVE_AS_SECURITY}
 ID = re.compile(r"[0-9a-f]{32}")
 Named = Annotated[str, Path(description="The request's id.", pattern=f"^{ID.pattern}$")]
@@ -109,7 +107,7 @@ def list_requests(
     state: Annotated[State | None, Query(description="In this state alone.")] = None,
     owner: Annotated[Words | None, Query(description="Of this team alone.")] = None,
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[ChangeRequest]:
     """The change requests that you may read, the newest first."""
     found = asking(router)
@@ -117,31 +115,19 @@ def list_requests(
     question = {"list": "requests", "owner": owner, "state": state, "grants": sorted(map(str, grants))}
     teams = sorted({each.team for each in grants})
     only = owner or (teams[0] if len(teams) == 1 and ANY not in teams else "")
-    after = positions.behind(question, next, ID)
+    after = positions.behind(question, cursor, ID)
     wanted = partial(_readable, grants=grants)
-    records, last = _walked(found, after, limit, (state, only), wanted)
+    read = _reading(found, state, only)
+    records, last = positions.walked(read, after, limit, wanted, lambda each: each.id)
     return Page[ChangeRequest](items=[shown(each) for each in records], next=positions.cursor(question, last))
 
 
-def _walked(
-    found: Asking, after: str, limit: int, asked: tuple[str | None, str], wanted: Callable[[Kept], bool]
-) -> tuple[list[Kept], str]:
-    """At most `limit` that are wanted, of at most LOOKED_AT, and the id to go on behind; "" at the end. One more says
-    whether there are more."""
+def _reading(found: Asking, state: str | None, owner: str) -> Callable[[str], tuple[list[Kept], str]]:
+    """Reads the requests behind one, of a state and a team where these are named."""
     from perennial.change_request import RequestState
 
-    state, owner = RequestState(asked[0]) if asked[0] else None, asked[1]
-    items: list[Kept] = []
-    for _ in range(LOOKED_AT // MOST):
-        records, last = found.hub.inventory.change_requests(state=state, owner=owner, position=after, limit=MOST)
-        for each in filter(wanted, records):
-            if len(items) == limit:
-                return items, items[-1].id
-            items.append(each)
-        if not last:
-            return items, ""
-        after = last
-    return items, after
+    of = RequestState(state) if state else None
+    return lambda after: found.hub.inventory.change_requests(state=of, owner=owner, position=after, limit=MOST)
 
 
 def _readable(request: Kept, grants: Iterable[Grant]) -> bool:
@@ -260,10 +246,11 @@ def _allowed(found: Asking, action: Action, request_id: str) -> Kept:
     """
     request = _read(found, request_id)
     places = _places(request) if request else (("", ""),)
+    asker = linked(request.asked_by, found.hub.settings.api) if request else frozenset()
     owner, environment = next(
-        (each for each in places if found.allows(action, owner=each[0], environment=each[1])), places[0]
+        (each for each in places if found.allows(action, owner=each[0], environment=each[1], asked_by=asker)), places[0]
     )
-    found.may(action, kind=KIND, subject=request_id, owner=owner, environment=environment)
+    found.may(action, kind=KIND, subject=request_id, owner=owner, environment=environment, asked_by=asker)
     return _known(found, request, request_id, None)
 
 

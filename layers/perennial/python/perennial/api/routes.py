@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
 from perennial.api.models import Problem
 from perennial.roles import Action
 
@@ -32,6 +34,11 @@ class Route:
 
 
 ROUTES: list[Route] = []
+
+
+def routes() -> Router:
+    """A module's own routes, which the resolver includes."""
+    return Router()  # type: ignore[no-untyped-call]  # Powertools gives it no type
 
 
 def route(

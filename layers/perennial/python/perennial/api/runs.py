@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Body
 from pydantic import Field, StringConstraints
 
@@ -14,13 +13,13 @@ from perennial.api import pages
 from perennial.api.asking import EVERY, asking
 from perennial.api.models import Model
 from perennial.api.pages import DEFAULT, Limit, Next, Page
-from perennial.api.routes import route
+from perennial.api.routes import route, routes
 from perennial.discovery_request import MAX_SCOPES
 from perennial.inventory.lists import Effort, Walk
 from perennial.inventory.records import RunRecord
 from perennial.roles import Action
 
-router = Router()  # type: ignore[no-untyped-call]
+router = routes()
 EFFORT = 1_000  # items and queries of one page: far more than a page has
 Scope = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}/[a-z0-9-]{1,40}/[a-z0-9_]{1,40}$")]
 
@@ -57,13 +56,13 @@ class Started(Model):
 @route(router, "GET", "/runs", Action.READ_RUNS, summary="List runs of Discovery")
 def list_runs(
     limit: Limit = DEFAULT,
-    next: Next = None,  # noqa: A002 - the name of the parameter
+    cursor: Next = None,
 ) -> Page[Run]:
     """The runs of the last year, the newest first."""
     asker = asking(router)
     asker.reach(Action.READ_RUNS, kind="run")
     question = {"list": "runs"}
-    walk = Walk(effort=Effort(EFFORT), after=pages.mark(question, next), first=limit + 1)
+    walk = Walk(effort=Effort(EFFORT), after=pages.mark(question, cursor), first=limit + 1)
     found, last = pages.taken(asker.hub.inventory.runs_before(walk), limit)
     return Page[Run](items=[run_of(each) for each in found], next=pages.cursor(question, last))
 

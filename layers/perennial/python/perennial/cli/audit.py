@@ -212,7 +212,7 @@ def _pem(profile: str | None, region: str | None) -> Any:
     """From the ARN of a key in KMS to its public half in PEM."""
     from perennial.cli.reach import clients_of
     from perennial.issuers.aws_replies import pem
-    from perennial.proof_signing import ARN, public_key
+    from perennial.statement_signing import ARN, public_key
 
     clients = clients_of(profile, region)
 
@@ -296,7 +296,7 @@ def _checkpoint(file: Any) -> Checkpoint:
 def _trusted(files: Sequence[Any]) -> PublicKeys:
     """The given keys. A checkpoint names its key, and that name is signed; which of several keys it is, shows the
     signature."""
-    from perennial.proof_signing import MAX_PEM, public_key_of
+    from perennial.statement_signing import MAX_PEM, public_key_of
 
     keys = tuple(public_key_of(each.read(MAX_PEM + 1)) for each in files)
     return lambda _: keys

@@ -5,17 +5,16 @@ An approval names the digest of what was seen: what is approved is what stood on
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
-from perennial.cli import options
-from perennial.cli.api_client import Api, Caller, Reply, api
+from perennial.cli import deciding, options
+from perennial.cli.api_client import Api, Caller, api
 from perennial.cli.api_options import asks
 from perennial.cli.options import JSON, TABLE
-from perennial.errors import AccessDenied, ChangedMeanwhile, InvalidInput, NotFound
+from perennial.errors import AccessDenied, ChangedMeanwhile, NotFound
 from perennial.roles import Action
 
 Document = Mapping[str, Any]
@@ -44,8 +43,7 @@ def approve(request: str, reason: str, digest: str, yes: bool, wait: bool, outpu
     seen = change_request.text(found.document, "digest")
     _show(asked, found.document)
     _agreed(seen, digest, yes)
-    body = {"digest": seen, **({"reason": reason} if reason else {})}
-    made = _decide(asked, found, request, "approval", Action.APPROVE, body)
+    made = deciding.decide(asked, found, ("requests", request), "approval", Action.APPROVE, reason, digest=seen)
     return _told(waiting.decided(asked, made) if wait else made, output)
 
 
@@ -57,13 +55,7 @@ def _agreed(seen: str, digest: str, yes: bool) -> None:
         return
     if yes:
         return
-    if not _at_terminal():
-        raise InvalidInput("nobody is at a terminal to be asked: approve what you saw by its --digest, or with --yes")
-    click.confirm("Approve this?", abort=True, err=True)
-
-
-def _at_terminal() -> bool:
-    return sys.stdin.isatty()
+    deciding.confirmed("Approve this?", "approve what you saw by its --digest, or with --yes")
 
 
 def _show(asked: Api, document: Document) -> None:
@@ -102,11 +94,7 @@ def _changes(asked: Api, document: Document) -> Iterator[str]:
 @asks
 def reject(request: str, reason: str, output: str, caller: Caller) -> int:
     """Reject a request."""
-    asked = api(caller)
-    found = asked.get("requests", request, action=Action.READ_REQUESTS)
-    return _told(
-        _decide(asked, found, request, "rejection", Action.REJECT, {"reason": reason}), output, well="rejected"
-    )
+    return _ended(caller, request, "rejection", Action.REJECT, reason, output, well="rejected")
 
 
 @click.command(epilog=options.example("perennial withdraw 0192f3a4b5c6d7e8f90a1b2c3d4e5f60"))
@@ -116,15 +104,14 @@ def reject(request: str, reason: str, output: str, caller: Caller) -> int:
 @asks
 def withdraw(request: str, reason: str, output: str, caller: Caller) -> int:
     """Take back a request of yours, before it is decided."""
+    return _ended(caller, request, "withdrawal", Action.WITHDRAW, reason, output, well="withdrawn")
+
+
+def _ended(caller: Caller, request: str, what: str, action: Action, reason: str, output: str, *, well: str) -> int:
+    """End a request as it is now."""
     asked = api(caller)
     found = asked.get("requests", request, action=Action.READ_REQUESTS)
-    body = {"reason": reason} if reason else {}
-    return _told(_decide(asked, found, request, "withdrawal", Action.WITHDRAW, body), output, well="withdrawn")
-
-
-def _decide(asked: Api, found: Reply, request: str, what: str, action: Action, body: Document) -> Document:
-    """Decide on the request as it was read."""
-    return asked.post("requests", request, what, action=action, body=body, etag=found.etag).document
+    return _told(deciding.decide(asked, found, ("requests", request), what, action, reason), output, well=well)
 
 
 def _told(made: Document, output: str, well: str = "") -> int:

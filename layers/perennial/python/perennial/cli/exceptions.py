@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-from perennial.cli import options
-from perennial.cli.api_client import Api, Caller, Reply, api
+from perennial.cli import deciding, options
+from perennial.cli.api_client import Caller, api
 from perennial.cli.api_options import asks
 from perennial.cli.options import JSON, TABLE
 from perennial.cli.plain import plain
-from perennial.errors import InvalidInput
 from perennial.roles import Action
 from perennial.scanners.interface import GLOBAL
 from perennial.settings import REGION
@@ -169,10 +167,9 @@ def approve(exception: str, reason: str, yes: bool, output: str, caller: Caller)
     for line in _lines(found.document):
         click.echo(line, err=True)
     if not yes:
-        if not _at_terminal():
-            raise InvalidInput("nobody is at a terminal to be asked: grant it with --yes")
-        click.confirm("Grant this?", abort=True, err=True)
-    _decide(asked, found, exception, "approval", Action.GRANT_EXCEPTION, reason, output)
+        deciding.confirmed("Grant this?", "grant it with --yes")
+    subject = ("exceptions", exception)
+    _print(deciding.decide(asked, found, subject, "approval", Action.GRANT_EXCEPTION, reason), output)
 
 
 @exceptions.command(
@@ -184,9 +181,7 @@ def approve(exception: str, reason: str, yes: bool, output: str, caller: Caller)
 @asks
 def reject(exception: str, reason: str, output: str, caller: Caller) -> None:
     """Reject an exception."""
-    asked = api(caller)
-    found = asked.get("exceptions", exception, action=Action.READ_EXCEPTIONS)
-    _decide(asked, found, exception, "rejection", Action.GRANT_EXCEPTION, reason, output)
+    _ended(caller, exception, "rejection", Action.GRANT_EXCEPTION, reason, output)
 
 
 @exceptions.command(
@@ -198,19 +193,14 @@ def reject(exception: str, reason: str, output: str, caller: Caller) -> None:
 @asks
 def end(exception: str, reason: str, output: str, caller: Caller) -> None:
     """End an exception before its time. What it covered is judged again within minutes."""
+    _ended(caller, exception, "end", Action.END_EXCEPTION, reason, output)
+
+
+def _ended(caller: Caller, exception: str, what: str, action: Action, reason: str, output: str) -> None:
+    """Reject or end an exception as it is now."""
     asked = api(caller)
     found = asked.get("exceptions", exception, action=Action.READ_EXCEPTIONS)
-    _decide(asked, found, exception, "end", Action.END_EXCEPTION, reason, output)
-
-
-def _at_terminal() -> bool:
-    return sys.stdin.isatty()
-
-
-def _decide(asked: Api, found: Reply, exception: str, what: str, action: Action, reason: str, output: str) -> None:
-    body = {"reason": reason} if reason else {}
-    made = asked.post("exceptions", exception, what, action=action, body=body, etag=found.etag).document
-    _print(made, output)
+    _print(deciding.decide(asked, found, ("exceptions", exception), what, action, reason), output)
 
 
 # --- showing ---

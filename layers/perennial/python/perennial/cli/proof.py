@@ -189,7 +189,7 @@ def _checked(each: Proof, public_key: _PublicKey) -> tuple[int, str]:
 
 
 def _given(pem: Any) -> _PublicKey:
-    from perennial.proof_signing import MAX_PEM, public_key_of
+    from perennial.statement_signing import MAX_PEM, public_key_of
 
     der = public_key_of(pem.read(MAX_PEM + 1))
     return lambda _: der
@@ -198,7 +198,7 @@ def _given(pem: Any) -> _PublicKey:
 def _from_kms(profile: str | None, region: str | None) -> _PublicKey:
     """The key of the deployment, asked for once. Anybody can sign with a key of theirs: no other key is asked for."""
     from perennial.cli.deployed import proof_key
-    from perennial.proof_signing import ARN, public_key
+    from perennial.statement_signing import ARN, public_key
 
     clients, own = proof_key(profile, region)
     arn = ARN.fullmatch(own)

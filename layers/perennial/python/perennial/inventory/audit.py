@@ -128,7 +128,9 @@ class Trail:
         """
         if not _passes(error):
             raise error
-        for item in Item.query(_of(event.subject_kind, event.subject), Item.sk == _moment(event), consistent_read=True):
+        for item in Item.query(
+            subject_key(event.subject_kind, event.subject), Item.sk == _moment(event), consistent_read=True
+        ):
             return self.audit_link(item.content)
         return None
 
@@ -136,8 +138,8 @@ class Trail:
 
     def audit_head(self, chain: Chain) -> Link | None:
         """The last link of a chain; None where it has none."""
-        query = Item.query(_key(chain), consistent_read=True, scan_index_forward=False, limit=1, page_size=1)
-        return next(map(_link, query), None)
+        query = Item.query(chain_key(chain), consistent_read=True, scan_index_forward=False, limit=1, page_size=1)
+        return next(map(link_of, query), None)
 
     def audit_heads(self, day: str) -> dict[Chain, Link]:
         """The last link of every chain of a day that has one."""
@@ -146,17 +148,17 @@ class Trail:
 
     def audit_chain(self, chain: Chain, count: int) -> Iterator[Link]:
         """The first `count` links of a chain, in order."""
-        query = Item.query(_key(chain), Item.sk <= _numbered(count), consistent_read=True, page_size=PAGE)
-        return map(_link, query)
+        query = Item.query(chain_key(chain), Item.sk <= numbered(count), consistent_read=True, page_size=PAGE)
+        return map(link_of, query)
 
     def audit_link(self, named: str) -> Link:
         """A link by its reference, as 2026-11-01.03.17.
 
         Raises: NotFound, InvalidInput.
         """
-        chain, number = _parsed(named)
-        for item in Item.query(_key(chain), Item.sk == _numbered(number), consistent_read=True):
-            return _link(item)
+        chain, number = parsed_reference(named)
+        for item in Item.query(chain_key(chain), Item.sk == numbered(number), consistent_read=True):
+            return link_of(item)
         raise NotFound(f"there is no audit event {reference(chain, number)}; perennial audit list shows what there is")
 
     def audit_of(self, kind: str, name: str, since: datetime, until: datetime) -> Iterator[Link]:
@@ -164,14 +166,14 @@ class Trail:
 
         Raises: NotFound for an event that was removed from the table.
         """
-        return self._pointed(_of(kind, name), since, until)
+        return self._pointed(subject_key(kind, name), since, until)
 
     def audit_by(self, principal: str, since: datetime, until: datetime) -> Iterator[Link]:
         """What a person or program did in this time, the newest first.
 
         Raises: as `audit_of`.
         """
-        return self._pointed(_by(principal), since, until)
+        return self._pointed(principal_key(principal), since, until)
 
     def audit_between(self, since: datetime, until: datetime) -> Iterator[Link]:
         """What happened in this time, the newest first. Of its first and last day, what lies outside is read too.
@@ -185,8 +187,8 @@ class Trail:
         between = Item.sk.between(reading.written(since), reading.written(until))
         pointers = Item.query(pk, between, consistent_read=True, scan_index_forward=False, page_size=PAGE)
         while page := [item.content for item in islice(pointers, PAGE)]:
-            keys = [(_key(chain), _numbered(number)) for chain, number in map(_parsed, page)]
-            found = {link.reference: link for link in map(_link, Item.batch_get(keys, consistent_read=True))}
+            keys = [(chain_key(chain), numbered(number)) for chain, number in map(parsed_reference, page)]
+            found = {link.reference: link for link in map(link_of, Item.batch_get(keys, consistent_read=True))}
             for each in page:
                 if each not in found:
                     raise NotFound(f"the audit event {each} was removed from the table; export the trail and verify it")
@@ -199,7 +201,7 @@ class Trail:
 
         Raises: ConcurrentChange where another one has the number; what AWS's errors mean.
         """
-        content, number = reading.canonical(audit_checkpoint.document(checkpoint)), _numbered(checkpoint.number)
+        content, number = reading.canonical(audit_checkpoint.document(checkpoint)), numbered(checkpoint.number)
         items = (
             Item(_CHECKPOINTS, number, kind="checkpoint", content=content),
             Item(f"{_CHECKPOINTS}#{checkpoint.day}", number, kind="checkpoint-of-day", content=content),
@@ -243,12 +245,12 @@ def days_of(since: datetime, until: datetime) -> tuple[str, ...]:
 
 def _newest(day: str) -> Iterator[Link]:
     """The links of a day, the newest first: its chains are merged by time."""
-    chains = (map(_link, _backwards((day, shard))) for shard in range(SHARDS))
+    chains = (map(link_of, _backwards((day, shard))) for shard in range(SHARDS))
     return heapq.merge(*chains, key=lambda link: (link.event.at, link.reference), reverse=True)
 
 
 def _backwards(chain: Chain) -> Any:
-    return Item.query(_key(chain), consistent_read=True, scan_index_forward=False, page_size=SHORT_PAGE)
+    return Item.query(chain_key(chain), consistent_read=True, scan_index_forward=False, page_size=SHORT_PAGE)
 
 
 # --- items ---
@@ -259,13 +261,13 @@ def _items(link: Link) -> tuple[Item, Item, Item]:
     event, where = link.event, link.reference
     own = {"event": audit_event.document(event), "hash": link.hash, "previous": link.previous}
     return (
-        Item(_key(link.chain), _numbered(link.number), kind="audit", content=reading.canonical(own)),
-        Item(_of(event.subject_kind, event.subject), _moment(event), kind="audit-of", content=where),
-        Item(_by(event.principal), _moment(event), kind="audit-by", content=where),
+        Item(chain_key(link.chain), numbered(link.number), kind="audit", content=reading.canonical(own)),
+        Item(subject_key(event.subject_kind, event.subject), _moment(event), kind="audit-of", content=where),
+        Item(principal_key(event.principal), _moment(event), kind="audit-by", content=where),
     )
 
 
-def _link(item: Item) -> Link:
+def link_of(item: Item) -> Link:
     """The link of an item.
 
     Raises: InvalidInput where it is not what Perennial wrote.
@@ -281,15 +283,18 @@ def _checkpoint(item: Item) -> Checkpoint:
     return audit_checkpoint.load(item.content, f"audit checkpoint {item.sk.lstrip('0')}")
 
 
-def _key(chain: Chain) -> str:
+def chain_key(chain: Chain) -> str:
+    """The partition of a chain; its sort keys are `numbered`."""
     return f"AUDIT#{chain[0]}#{chain[1]:02}"
 
 
-def _of(kind: str, name: str) -> str:
+def subject_key(kind: str, name: str) -> str:
+    """The partition of what points to the events of a subject, sorted by time and id."""
     return conversion.fitting(f"AUDITOF#{kind}#{name}")
 
 
-def _by(principal: str) -> str:
+def principal_key(principal: str) -> str:
+    """The partition of what points to the events of a person or program, sorted by time and id."""
     return conversion.fitting(f"AUDITBY#{principal}")
 
 
@@ -297,11 +302,12 @@ def _moment(event: Event) -> str:
     return f"{reading.written(event.at)}#{event.id}"
 
 
-def _numbered(number: int) -> str:
+def numbered(number: int) -> str:
+    """The sort key of a number: texts sort as numbers do."""
     return f"{number:012}"
 
 
-def _parsed(named: str) -> tuple[Chain, int]:
+def parsed_reference(named: str) -> tuple[Chain, int]:
     """The chain and number of a reference.
 
     Raises: InvalidInput.

@@ -22,7 +22,15 @@ from typing import Any
 from perennial import audit_json as reading
 from perennial.audit_chain import SHARDS, Chain, Link
 from perennial.errors import InvalidInput, NotFound
-from perennial.inventory.audit import _by, _key, _link, _numbered, _of, _parsed, days_of
+from perennial.inventory.audit import (
+    chain_key,
+    days_of,
+    link_of,
+    numbered,
+    parsed_reference,
+    principal_key,
+    subject_key,
+)
 from perennial.inventory.items import Item
 from perennial.inventory.lists import BATCH, LONGEST, Effort, Mark, Walk, no_mark
 from perennial.inventory.writing import in_parallel
@@ -39,14 +47,14 @@ class TrailPages:
 
         Raises: InvalidInput; NotFound for an event that was removed from the table.
         """
-        return _pointed(_of(kind, name), since, until, walk)
+        return _pointed(subject_key(kind, name), since, until, walk)
 
     def audit_page_by(self, principal: str, since: datetime, until: datetime, walk: Walk) -> Iterator[Entry]:
         """What a person or program did in this time, the newest first.
 
         Raises: as `audit_page_of`.
         """
-        return _pointed(_by(principal), since, until, walk)
+        return _pointed(principal_key(principal), since, until, walk)
 
     def audit_page_between(self, since: datetime, until: datetime, walk: Walk) -> Iterator[Entry]:
         """What happened in this time, the newest first. Behind each day comes an entry without an event.
@@ -97,8 +105,8 @@ class _Chain(Iterator[Link]):
     """The links of a chain before a number, backwards. `begin` makes the first query."""
 
     def __init__(self, chain: Chain, number: str, effort: Effort, first: int) -> None:
-        condition = Item.sk < _numbered(int(number)) if number else None
-        self._links = map(_link, _backwards(_key(chain), condition, effort, first))
+        condition = Item.sk < numbered(int(number)) if number else None
+        self._links = map(link_of, _backwards(chain_key(chain), condition, effort, first))
         self._begun: list[Link] = []
 
     def begin(self) -> None:
@@ -146,8 +154,10 @@ def _pointed(pk: str, since: datetime, until: datetime, walk: Walk) -> Iterator[
 
 
 def _resolved(pointers: Sequence[Item], effort: Effort) -> Iterator[Entry]:
-    keys = [(_key(chain), _numbered(number)) for chain, number in (_parsed(each.content) for each in pointers)]
-    found = {link.reference: link for link in map(_link, Item.batch_get(keys, consistent_read=True))}
+    keys = [
+        (chain_key(chain), numbered(number)) for chain, number in (parsed_reference(each.content) for each in pointers)
+    ]
+    found = {link.reference: link for link in map(link_of, Item.batch_get(keys, consistent_read=True))}
     effort.spend(len(found))
     for each in pointers:
         if each.content not in found:

@@ -12,7 +12,7 @@ all that are active. An entry of a list that it left is empty, and expires.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -38,6 +38,7 @@ EXCEPTION = "EXCEPTION"
 SPREAD = "exceptions"  # all are due in one shard: they are few, and so a tick asks once
 MOST = 1_000  # that are active, and that wait for a decision: each batch of assessments reads all active ones
 PAGE = 100
+LOOKED_AT = 1_000  # exceptions for one page, of which those are left out that do not fit; those that ended are kept
 LEFT = timedelta(days=1)  # until the empty entry of a list that it left expires
 FOUND_AT_ONCE = 500
 LATEST_VERSIONS = 20  # whose certificates belong to a managed certificate; older ones serve nowhere
@@ -96,12 +97,11 @@ class ExceptionItems(Managed, Verdicts):
         fits: Callable[[ExceptionRecord], bool] = lambda record: True,
     ) -> tuple[list[ExceptionRecord], str]:
         """A page of exceptions of one state, of all for None, the newest first, and the position of the next page, ""
-        at the end. `position` is that of the last one that was seen: what comes or goes meanwhile moves nothing.
+        at the end. `position` is that of the last one that was seen: what comes or goes meanwhile moves nothing. Where
+        few fit, a page ends after `LOOKED_AT`, and may be empty.
         """
         lists = [_listed(each, position) for each in ([state] if state else ExceptionState)]
-        found = filter(fits, heapq.merge(*lists, key=lambda record: record.position, reverse=True))
-        page = list(islice(found, limit + 1))
-        return page[:limit], page[limit - 1].position if len(page) > limit else ""
+        return _page(heapq.merge(*lists, key=lambda record: record.position, reverse=True), limit, fits)
 
     def exceptions_due(self, now: datetime, limit: int) -> Iterator[str]:
         """The ids of exceptions that are due, the longest due first."""
@@ -146,6 +146,23 @@ def _listed(state: ExceptionState, position: str) -> Iterator[ExceptionRecord]:
     older = Item.sk < position if position else None
     query = Item.query(_list_key(state), older, consistent_read=True, scan_index_forward=False, page_size=PAGE)
     return (read(item.content) for item in query if item.content)
+
+
+def _page(
+    found: Iterable[ExceptionRecord], limit: int, fits: Callable[[ExceptionRecord], bool]
+) -> tuple[list[ExceptionRecord], str]:
+    """The first ones that fit, and behind which to go on; "" at the end. One more says whether there are more."""
+    page: list[ExceptionRecord] = []
+    last = ""
+    for number, record in enumerate(found):
+        if number == LOOKED_AT:
+            return page, last
+        if fits(record):
+            if len(page) == limit:
+                return page, page[-1].position
+            page.append(record)
+        last = record.position
+    return page, ""
 
 
 def _findings(partition: str) -> Iterator[Finding]:
