@@ -115,13 +115,14 @@ def execute(workflow: Workflow, hub: IssuingHub, names: tuple[str, ...]) -> Ran:
 def _step(hub: IssuingHub, name: str, payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """What a function of the workflow does, in a new process as far as it can tell."""
     from asl import TaskError
-    from perennial import issuance
+    from perennial import issuance, issuance_failure
     from perennial.errors import PerennialError
 
     hub.forget()
+    steps = issuance_failure if name == "give_up" else issuance
     told = [payload["error"]["Error"], payload["error"]["Cause"]] if name == "give_up" else []
     try:
-        done = getattr(issuance, name)(hub.deployment, payload["version"], *told, hub.now)
+        done = getattr(steps, name)(hub.deployment, payload["version"], *told, hub.now)
     except PerennialError as error:
         kind = type(error).__name__
         raise TaskError(kind, json.dumps({"errorMessage": str(error), "errorType": kind})) from error
