@@ -250,7 +250,7 @@ async function redeem(code, attempt) {
   here.token = here.configuration.tokens === "id" ? tokens.id_token : tokens.access_token;
 }
 
-/* Status, JSON document ({} where there is none) and ETag of one request. */
+/* Status and JSON document ({} where there is none) of one request. */
 async function fetched(url, options) {
   let reply;
   try {
@@ -259,25 +259,24 @@ async function fetched(url, options) {
     throw new Failed(["No answer came from " + new URL(url, location.href).host + ". Try again."]);
   }
   const found = await reply.json().catch(() => ({}));
-  return [reply.status, found, reply.headers.get("ETag") || ""];
+  return [reply.status, found];
 }
 
-async function ask(method, path, body, etag) {
+async function ask(method, path, body) {
   const headers = { Accept: "application/json", Authorization: "Bearer " + here.token };
   if (body) Object.assign(headers, { "Content-Type": "application/json", "Idempotency-Key": random(16) });
-  if (etag) headers["If-Match"] = etag;
-  const [status, found, changed] = await fetched(
+  const [status, found] = await fetched(
     here.api + path, { method, headers, body: body ? JSON.stringify(body) : undefined });
   if (status === 401) throw new SignedOut(["Your sign-in has ended: sign in again."]);
   if (status < 200 || status > 299) throw new Failed(lines(status, found));
-  return { document: found, etag: changed };
+  return found;
 }
 
 async function every(path) {
   const items = [];
   let next = "";
   for (let page = 0; page < PAGES; page++) {
-    const { document: found } = await ask("GET", path + "&limit=100" + (next && "&next=" + encodeURIComponent(next)));
+    const found = await ask("GET", path + "&limit=100" + (next && "&next=" + encodeURIComponent(next)));
     items.push(...found.items);
     next = found.next;
     if (!next) break;
@@ -314,15 +313,14 @@ function listed(name, found, nothing) {
 
 async function showItem({ kind, id }) {
   see("");
-  const reply = await ask("GET", "/" + KINDS[kind].path + "/" + id);
-  await show(kind, reply);
+  await show(kind, await ask("GET", "/" + KINDS[kind].path + "/" + id));
   at("item-title").focus();
 }
 
 /* All is asked for before anything is shown: what stands on the page and what a button decides on is one thing. */
-async function show(kind, { document: found, etag }) {
+async function show(kind, found) {
   const before = kind === "request" && found.kind === "change" ? await declared(found.managed) : null;
-  here.shown = { kind, etag, document: found };
+  here.shown = { kind, document: found };
   at("item-title").textContent = plain(title(kind, found));
   at("state").textContent = plain(found.state);
   at("state").className = "state " + (/^[a-z]+$/.test(found.state) ? found.state : "");
@@ -378,7 +376,7 @@ function note(kind, found, both, rows) {
 async function declared(name) {
   if (!has(here.me, "managed:read")) return null;
   try {
-    return (await ask("GET", "/managed/" + encodeURIComponent(name))).document.declaration || null;
+    return (await ask("GET", "/managed/" + encodeURIComponent(name))).declaration || null;
   } catch (error) {
     if (error instanceof SignedOut) throw error;
     return null;
@@ -395,17 +393,17 @@ function warn(kind, found) {
 }
 
 async function decide(what) {
-  const { kind, document: found, etag } = here.shown;
+  const { kind, document: found } = here.shown;
   const reason = at("reason").value.trim().replace(/\s+/g, " ");
   const missing = what === "rejection" && !reason;
   at("reason-missing").hidden = !missing;
   at("reason").setAttribute("aria-invalid", String(missing));
   if (missing) return at("reason").focus();
   const body = { ...(what === "approval" && found.digest ? { digest: found.digest } : {}), ...(reason ? { reason } : {}) };
-  const reply = await ask("POST", "/" + KINDS[kind].path + "/" + found.id + "/" + what, body, etag);
+  const decided = await ask("POST", "/" + KINDS[kind].path + "/" + found.id + "/" + what, body);
   at("reason").value = "";
-  await show(kind, reply);
-  const left = reply.document.state === KINDS[kind].waits ? ", and it waits for others too" : "";
+  await show(kind, decided);
+  const left = decided.state === KINDS[kind].waits ? ", and it waits for others too" : "";
   tell("You " + KINDS[kind].done[what] + " it" + left + ".");
   at("item-title").focus();
 }
@@ -438,7 +436,7 @@ async function begin() {
   const answer = new URLSearchParams(location.search);
   if (!answer.has("state") && !answer.has("code") && !answer.has("error")) return;
   await comeBack(answer);
-  here.me = (await ask("GET", "/me")).document;
+  here.me = await ask("GET", "/me");
   at("who").textContent = "Signed in as " + plain(here.me.name);
   await route();
 }

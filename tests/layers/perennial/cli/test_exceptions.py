@@ -54,9 +54,9 @@ def server(run: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def test_list(run: Run, server: Server) -> None:
-    """By default those that hold, each with what it covers, who answers for it, and its end."""
+    """Those in a state, each with what it covers, who answers for it, and its end."""
     server.answers[("GET", "/v1/exceptions")] = answer({"items": [exception(state="active")], "next": None})
-    result = run("exceptions", "list")
+    result = run("exceptions", "list", "--state", "active")
     assert server.asked[0].query == {"state": "active", "limit": "100"}
     assert result.stdout.splitlines() == [
         f"{ID}  keys.weak: active, until 2026-12-01 00:00 UTC",
@@ -66,6 +66,14 @@ def test_list(run: Run, server: Server) -> None:
     assert "state" not in server.asked[-1].query
     server.answers[("GET", "/v1/exceptions")] = answer({"items": [], "next": None})
     assert run("exceptions", "list", "--state", "asked").stderr == "There is no asked exception.\n"
+
+
+def test_list_by_default(run: Run, server: Server) -> None:
+    """Those that wait come first, then those that hold; of both together at most so many."""
+    server.answers[("GET", "/v1/exceptions")] = answer({"items": [exception()], "next": None})
+    assert len(run("exceptions", "list").stdout.splitlines()) == 4
+    assert [each.query["state"] for each in server.asked] == ["asked", "active"]
+    assert len(run("exceptions", "list", "--limit", "1").stdout.splitlines()) == 2
 
 
 def test_show(run: Run, server: Server) -> None:
@@ -122,7 +130,7 @@ def test_what_cannot_be_asked_for(run: Run, server: Server, arguments: tuple[str
 
 
 def test_approve(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After it was shown and agreed to; as it was read."""
+    """After it was shown and agreed to."""
     assert "grant it with --yes" in run("exceptions", "approve", ID, stdin=b"y\n", expect=2).stderr
     monkeypatch.setattr(deciding, "at_terminal", lambda: True)
     no = run("exceptions", "approve", ID, stdin=b"n\n", expect=130)
@@ -130,18 +138,18 @@ def test_approve(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> N
     assert server.of("POST") == []
     result = run("exceptions", "approve", ID, "--reason", "agreed", stdin=b"y\n")
     (came,) = server.of("POST")
-    assert (came.document, came.headers["if-match"]) == ({"reason": "agreed"}, '"4"')
+    assert came.document == {"reason": "agreed"}
     assert result.stdout.startswith(f"keys.weak: active ({ID})\n")
 
 
 @pytest.mark.parametrize(("command", "path"), [("reject", "rejection"), ("end", "end")])
 def test_reject_and_end(run: Run, server: Server, command: str, path: str) -> None:
-    """Each with a reason, as it was read."""
+    """Each with a reason."""
     assert "Missing option '--reason'" in run("exceptions", command, ID, expect=2).stderr
     run("exceptions", command, ID, "--reason", "replaced", "--json")
     (came,) = server.of("POST")
     assert came.path == f"/v1/exceptions/{ID}/{path}"
-    assert (came.document, came.headers["if-match"]) == ({"reason": "replaced"}, '"4"')
+    assert came.document == {"reason": "replaced"}
 
 
 def test_a_refusal(run: Run, server: Server) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from perennial.cli.api_client import Api, Reply
+from perennial.cli.api_client import Api
 from perennial.errors import InvalidInput
 from perennial.roles import Action
 
@@ -30,9 +30,10 @@ def at_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def decide(
-    asked: Api, found: Reply, subject: tuple[str, str], what: str, action: Action, reason: str, **more: str
-) -> Document:
-    """Decide on what was read, as it was read; `subject` is its kind and id. Returns what has become of it."""
+def decide(asked: Api, subject: tuple[str, str], what: str, action: Action, reason: str, **more: str) -> Document:
+    """Decide; `subject` is kind and id. Returns what has become of it.
+
+    What is asked never changes, and its ETag does as people are told of it: a decision does not depend on that.
+    """
     body = {**more, **({"reason": reason} if reason else {})}
-    return asked.post(*subject, what, action=action, body=body, etag=found.etag).document
+    return asked.post(*subject, what, action=action, body=body).document

@@ -43,7 +43,7 @@ def approve(request: str, reason: str, digest: str, yes: bool, wait: bool, outpu
     seen = change_request.text(found.document, "digest")
     _show(asked, found.document)
     _agreed(seen, digest, yes)
-    made = deciding.decide(asked, found, ("requests", request), "approval", Action.APPROVE, reason, digest=seen)
+    made = deciding.decide(asked, ("requests", request), "approval", Action.APPROVE, reason, digest=seen)
     return _told(waiting.decided(asked, made) if wait else made, output)
 
 
@@ -108,10 +108,8 @@ def withdraw(request: str, reason: str, output: str, caller: Caller) -> int:
 
 
 def _ended(caller: Caller, request: str, what: str, action: Action, reason: str, output: str, *, well: str) -> int:
-    """End a request as it is now."""
-    asked = api(caller)
-    found = asked.get("requests", request, action=Action.READ_REQUESTS)
-    return _told(deciding.decide(asked, found, ("requests", request), what, action, reason), output, well=well)
+    """End a request."""
+    return _told(deciding.decide(api(caller), ("requests", request), what, action, reason), output, well=well)
 
 
 def _told(made: Document, output: str, well: str = "") -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from perennial.settings import REGION
 
 Document = Mapping[str, Any]
 STATES = ("asked", "active", "rejected", "ended")
+_WANTED = {"open": ("asked", "active"), "all": ("",)}  # as the API is asked, one after the other
 SELECTION = ("fingerprint", "name", "owner", "resource", "account", "region", "managed")
 _FACTS = {
     "owner": "Owner",
@@ -48,13 +50,17 @@ def exceptions() -> None:
 @exceptions.command(
     "list",
     epilog=options.example(
-        "perennial exceptions list                 # those that hold",
-        "perennial exceptions list --state asked",
+        "perennial exceptions list                 # those that wait for somebody, and those that hold",
+        "perennial exceptions list --state active",
         "perennial exceptions list --state all --json",
     ),
 )
 @click.option(
-    "--state", type=click.Choice([*STATES, "all"]), default="active", show_default=True, help="In this state alone."
+    "--state",
+    type=click.Choice([*STATES, "open", "all"]),
+    default="open",
+    show_default=True,
+    help="In this state alone. open: asked, then active.",
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many at most.")
 @options.output(TABLE, JSON)
@@ -63,8 +69,9 @@ def list_exceptions(state: str, limit: int, output: str, caller: Caller) -> None
     """The exceptions that you may see, the newest first."""
     from perennial.cli import documents
 
-    wanted = "" if state == "all" else state
-    found = api(caller).every("exceptions", action=Action.READ_EXCEPTIONS, most=limit, state=wanted)
+    asked, wanted = api(caller), _WANTED.get(state, (state,))
+    listed = (asked.every("exceptions", action=Action.READ_EXCEPTIONS, most=limit, state=each) for each in wanted)
+    found = islice(chain.from_iterable(listed), limit)
     if output == JSON:
         for line in documents.json_array(found):
             print(line)
@@ -169,7 +176,7 @@ def approve(exception: str, reason: str, yes: bool, output: str, caller: Caller)
     if not yes:
         deciding.confirmed("Grant this?", "grant it with --yes")
     subject = ("exceptions", exception)
-    _print(deciding.decide(asked, found, subject, "approval", Action.GRANT_EXCEPTION, reason), output)
+    _print(deciding.decide(asked, subject, "approval", Action.GRANT_EXCEPTION, reason), output)
 
 
 @exceptions.command(
@@ -197,10 +204,8 @@ def end(exception: str, reason: str, output: str, caller: Caller) -> None:
 
 
 def _ended(caller: Caller, exception: str, what: str, action: Action, reason: str, output: str) -> None:
-    """Reject or end an exception as it is now."""
-    asked = api(caller)
-    found = asked.get("exceptions", exception, action=Action.READ_EXCEPTIONS)
-    _print(deciding.decide(asked, found, ("exceptions", exception), what, action, reason), output)
+    """Reject or end an exception."""
+    _print(deciding.decide(api(caller), ("exceptions", exception), what, action, reason), output)
 
 
 # --- showing ---
