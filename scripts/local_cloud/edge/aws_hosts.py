@@ -61,6 +61,7 @@ class AwsHosts:
         with self._lock:
             if self._listening is None:
                 self._listening = _bound(address_of("aws", 0))
+                self._listening.listen()  # from now on, whenever the thread takes connections
                 Thread(target=self._serve, args=(self._listening,), name="aws-hosts", daemon=True).start()
             address, port = self._listening.getsockname()
         return str(address), int(port)
@@ -117,9 +118,10 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _bound(address: str) -> socket.socket:
-    """A socket on a free port; on systems that have no loopback addresses but one, there."""
+    """A socket on a free port; on systems that have no loopback addresses but one, there. It is told to be one of TCP:
+    of others asyncio does not turn off Nagle's algorithm, and every second reply would wait 40 ms for an ACK."""
     for each in (address, "127.0.0.1"):
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             made.bind((each, 0))
         except OSError:

@@ -77,10 +77,10 @@ def _walked(
     found: Asking, after: str, limit: int, wanted: Callable[[ManagedRecord], bool]
 ) -> tuple[list[ManagedRecord], str]:
     """At most `limit` that are wanted, of at most LOOKED_AT behind a name, and the name to go on behind; "" at the end.
-    One more says whether there are more."""
+    One more says whether there are more; where all are wanted, no others are read."""
     items: list[ManagedRecord] = []
-    for _ in range(LOOKED_AT // MOST):
-        records, last = found.hub.inventory.declared_after(after, MOST)
+    for size in (limit + 1, *(MOST,) * (LOOKED_AT // MOST - 1)):
+        records, last = found.hub.inventory.declared_after(after, size)
         for each in filter(wanted, records):
             if len(items) == limit:
                 return items, items[-1].name
