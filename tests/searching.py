@@ -65,7 +65,7 @@ def keep(held: PagedTable, certificate: Certificate, owner: str | None = None, g
     if gone:
         item.gone_at = "2026-10-31T12:00:00Z"
     held.put(item.to_dynamodb_dict())
-    words = [("issuer", certificate.issuer)]
+    words = [("issuer", certificate.issuer), ("key", certificate.key)]
     if certificate.not_after:
         words.append(("month", conversion.expiry_bucket(certificate.not_after)))
     for kind, word in words:

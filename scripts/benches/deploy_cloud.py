@@ -49,6 +49,9 @@ issuer = "ca"
 names = [".example.com"]
 max_names = 100
 
+[policy.owners]
+bench = [".example.com"]
+
 [targets]
 kinds = ["apigateway", "elbv2", "secretsmanager"]
 """
@@ -163,8 +166,8 @@ def version(managed: str, number: int, names: tuple[str, ...]) -> Bundle:
 
 
 @contextmanager
-def deployed_hub() -> Iterator[Hub]:
-    """A local cloud of its own with PerennialHub, ended in every case."""
+def deployed_hub(settings: Mapping[str, str] = SETTINGS) -> Iterator[Hub]:
+    """A local cloud of its own with PerennialHub, ended in every case. `settings` are those of `Cloud.start`."""
     from local_cloud.cloud import Cloud
     from local_cloud.edge import resolving
 
@@ -173,7 +176,7 @@ def deployed_hub() -> Iterator[Hub]:
         stack.enter_context(_ending_on_sigterm())
         stack.callback(shutil.rmtree, cloud.directory, ignore_errors=True)
         stack.callback(cloud.stop)
-        cloud.start(settings=SETTINGS)
+        cloud.start(settings=settings)
         say("deploying the hub")
         outputs = _deployed(cloud)
         stack.enter_context(_environment(cloud.env()))

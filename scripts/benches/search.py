@@ -1,9 +1,12 @@
 """Search: what a page of the inventory's list reads, as a ratio to the certificates that it holds.
 
 Lists of 100,000 certificates and of a tenth of that are walked from the first page on and from deep within, by each
-filter; the worst page counts. What a page reads must not grow with the inventory. Where few certificates fit, a page
-may hold none: then what one page reads at the most counts. Items are counted that queries walk over and batches get,
-and read units as DynamoDB charges them (Developer Guide, "Capacity unit consumption"). The table is in memory.
+filter; the worst page counts. Two things are told of each list. What one page reads, for each certificate that it may
+hold: that must be little however few fit, and must not grow with the inventory. And what is read for each certificate
+that is found: where no index knows a filter, those are read too that do not fit, over as many pages as it takes.
+
+Items are counted that queries walk over and batches get, and read units as DynamoDB charges them (Developer Guide,
+"Capacity unit consumption"). The table is in memory.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import mean
 from typing import TYPE_CHECKING
 
 from benches.report import Result
@@ -20,12 +24,13 @@ if TYPE_CHECKING:
 
 SIZE, QUICK_SIZE = 100_000, 2_000
 SMALLER = 10  # the other inventory is a tenth
-ENOUGH = 20  # full pages of the smaller one for its worst to tell something
+ENOUGH = 20  # pages of one kind in the smaller one, for its worst to tell something
 PAGE = 50  # certificates
 PAGES = 40  # that are walked from each place
 PLACES = 3  # from the first page, from the middle, from near the end
-MOST_FOR_EACH = 4  # items for each certificate of a full page, times those that are walked for one that fits
-MOST_GROWTH = 1.5
+MOST_OF_PAGE = 10  # items for each certificate that a page may hold
+MOST_INDEXED, MOST_JUDGED = 4, 10  # items for each certificate found: by an index alone, and where lines are judged too
+MOST_GROWTH = 1.1  # times, of a page on average in an inventory ten times as large; its worst is of more pages there
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,20 +43,33 @@ def run(options: argparse.Namespace) -> Iterator[Result]:
     size = QUICK_SIZE if options.quick else SIZE
     small, large = (measured(each) for each in (size // SMALLER, size))
     for name, worst in large.items():
-        yield from _figures(name, worst, small[name], size)
+        yield from figures(name, worst, small[name], size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worst:
-    """The worst of the pages that were walked: for each certificate of a full page, and of any page whatever it holds.
-    `pages` is how many there were, `full` how many of them held all that they may. `walked`: as `Asked.walked`."""
+    """What was walked of one list. `items` and `units`: of the page that read the most. `pages` is how many there were,
+    `full` how many of them held all that they may; of these, or else of all, `usual` is the average.
+    `read` and `found`: items and certificates of all pages. `indexed`: as `Asked.indexed`."""
 
-    walked: float = 1
-    for_each: float
+    indexed: bool
     items: int
     units: float
     pages: int
     full: int
+    usual: float
+    read: int
+    found: int
+
+    @property
+    def of_page(self) -> float:
+        """Items of the worst page for each certificate that it may hold."""
+        return self.items / PAGE
+
+    @property
+    def for_each(self) -> float:
+        """Items for each certificate that was found."""
+        return self.read / max(self.found, 1)
 
 
 def measured(size: int) -> dict[str, Worst]:
@@ -68,25 +86,32 @@ def _worst(fleet: Fleet, asked: Asked) -> Worst:
     pages = [each for place in range(PLACES) for each in fleet.pages(asked, place / PLACES, PAGE, PAGES)]
     full = [each for each in pages if each.found == PAGE]
     return Worst(
-        walked=asked.walked,
-        for_each=max((each.items / each.found for each in full), default=0),
+        indexed=asked.indexed,
         items=max(each.items for each in pages),
         units=max(each.units for each in pages),
         pages=len(pages),
         full=len(full),
+        usual=mean(each.items for each in full or pages),
+        read=sum(each.items for each in pages),
+        found=sum(each.found for each in pages),
     )
 
 
-def _figures(name: str, large: Worst, small: Worst, size: int) -> Iterator[Result]:
-    from perennial.inventory.lists import LONGEST
-    from perennial.search import EFFORT
-
-    most = EFFORT + 2 * LONGEST  # the last query of a page, and that which looks whether there is more
-    if large.full:
-        told = f"{name}: items read for each certificate of a page, {size:,} in all"
-        yield Result(told, large.for_each, "items", MOST_FOR_EACH * large.walked)
-    yield Result(f"{name}: items of one page at the most", large.items, "items", most)
+def figures(name: str, large: Worst, small: Worst, size: int) -> Iterator[Result]:
+    """What both inventories read, and how they compare where both have pages of one kind."""
+    told = f"{name}: items of a page, for each that it may hold"
+    for number, worst in ((size, large), (size // SMALLER, small)):
+        yield Result(f"{told}, of {number:,} in all", worst.of_page, "items", MOST_OF_PAGE)
+    if _alike(small, large):
+        growth = large.usual / small.usual
+        yield Result(f"{name}: items of a page on average, {size:,} to {size // SMALLER:,}", growth, "x", MOST_GROWTH)
+    if large.found or not large.indexed:
+        most = MOST_INDEXED if large.indexed else MOST_JUDGED
+        yield Result(f"{name}: items for each that is found, of {size:,} in all", large.for_each, "items", most)
     yield Result(f"{name}: read units of one page at the most", large.units, "units")
-    if small.full >= ENOUGH and large.full:
-        told = f"{name}: items for each, {size:,} to {size // SMALLER:,} in all"
-        yield Result(told, large.for_each / small.for_each, "x", MOST_GROWTH)
+
+
+def _alike(small: Worst, large: Worst) -> bool:
+    """Whether both have enough full pages, or enough that end before they are full."""
+    full = small.full >= ENOUGH and large.full >= ENOUGH
+    return full or (not small.full and not large.full and min(small.pages, large.pages) >= ENOUGH)

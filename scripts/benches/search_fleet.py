@@ -1,4 +1,7 @@
-"""An inventory in memory for the bench of search, and pages of its lists with what each read."""
+"""An inventory in memory for the bench of search, and pages of its lists with what each read.
+
+It is some years old: of the certificates that have ended, most are nowhere any more, and stay in the inventory.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paged_table import PagedTable
 from perennial import search
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
-YEARS = timedelta(days=3 * 365)  # over which the certificates end
+YEARS = timedelta(days=5 * 365)  # over which the certificates end
+FIRST = NOW - 4 * YEARS / 5  # the first of them
+STAYS = 50  # every so manieth certificate that has ended is still somewhere
 TEAMS, ISSUERS, RARE = 20, 12, 500  # every so manieth certificate is of the rare team, and has the rare key
 KEYS = ("RSA-2048", "EC-256", "RSA-4096", "EC-384")
 SIGNATURES = ("sha256WithRSAEncryption", "ecdsa-with-SHA256")
@@ -31,14 +36,14 @@ PLACEHOLDER = bytes(900)  # in the place of the DER, which no list reads
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """A list: what is searched, of whose teams, and by which way a cursor goes on. `walked`: how many certificates the
-    index has for each one that fits, where another condition is judged on the line."""
+    """A list: what is searched, of whose teams, and by which way a cursor goes on. `indexed`: whether an index has
+    those that fit and no others; otherwise another condition is judged on each line."""
 
     name: str
     search: Search
     within: frozenset[str] | None = None
     way: Way = Way.ALL
-    walked: float = 1
+    indexed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,27 +57,33 @@ class Page:
 
 def asked() -> tuple[Asked, ...]:
     """The lists that are walked."""
-    whole = {"include_gone": True}
+    whole: dict[str, Any] = {"include_gone": True}
     three = frozenset(f"team-{number}" for number in range(3))
+    many = frozenset(f"team-{number}" for number in range(TEAMS - 1))
+    both = Search(owner="team-3", issuer="ca 7", **whole)
     return (
         Asked(name="all, by their end", search=Search(**whole)),
         Asked(name="all, the latest end first", search=Search(order=Order.LATEST, **whole)),
-        Asked(name="that are somewhere", search=Search(), walked=1.5),
+        Asked(name="that are somewhere", search=Search(), indexed=False),
+        Asked(name="that are somewhere and have not ended", search=Search(expiring_after=NOW), indexed=False),
         Asked(name="of an owner", search=Search(owner="team-3", **whole), way=Way.OWNER),
         Asked(name="of three teams", search=Search(**whole), within=three, way=Way.OWNER),
+        Asked(name="of nearly all teams", search=Search(**whole), within=many, indexed=False),
         Asked(name="of an issuer", search=Search(issuer="ca 7", **whole), way=Way.ISSUER),
         Asked(name="with a key", search=Search(key="RSA-2048", **whole), way=Way.KEY),
+        Asked(name="with a kind of key", search=Search(key="RSA", **whole), way=Way.KEY),
         Asked(name="with a signature", search=Search(signature=SIGNATURES[0], **whole), way=Way.SIGNATURE),
-        Asked(name="ending within a year", search=Search(expiring_before=NOW + YEARS / 3, **whole)),
-        Asked(
-            name="of an issuer and an owner",
-            search=Search(owner="team-3", issuer="ca 7", **whole),
-            way=Way.OWNER,
-            walked=3,
-        ),
+        Asked(name="ending within a year", search=Search(expiring_before=FIRST + YEARS / 5, **whole)),
+        Asked(name="of an issuer and an owner", search=both, way=Way.OWNER, indexed=False),
         Asked(name="of a small team", search=Search(**whole), within=frozenset({"rare"}), way=Way.OWNER),
-        Asked(name="with a rare kind of key", search=Search(key="DSA", **whole)),
-        Asked(name="with a kind of key that none has", search=Search(key="SLH", **whole)),
+        Asked(name="with a rare kind of key", search=Search(key="DSA", **whole), way=Way.KEY),
+        Asked(name="with a kind of key that none has", search=Search(key="SLH", **whole), way=Way.KEY),
+        Asked(
+            name="of an owner, with a rare kind of key",
+            search=Search(owner="team-0", key="DSA", **whole),
+            way=Way.OWNER,
+            indexed=False,
+        ),
     )
 
 
@@ -97,9 +108,9 @@ class Fleet:
 
 def _mark(asked: Asked, place: float) -> Mark:
     """A mark deep within a list, where no certificate need be."""
-    end = asked.search.expiring_before or NOW + YEARS
-    length = (end - NOW) * place
-    at = end - length if asked.search.order is Order.LATEST else NOW + length
+    begin, end = asked.search.expiring_after or FIRST, asked.search.expiring_before or FIRST + YEARS
+    length = (end - begin) * place
+    at = end - length if asked.search.order is Order.LATEST else begin + length
     return (asked.way, at.strftime("%Y-%m-%dT%H:%M:%SZ"), digest("somewhere"), "0" * 64)
 
 
@@ -117,8 +128,13 @@ def filled(size: int) -> Iterator[Fleet]:
 
 
 def _words(size: int) -> Mapping[str, set[str]]:
-    ends = {conversion.expiry_bucket(NOW + YEARS * number / size) for number in range(size)}
-    return {"issuer": {_issuer(number) for number in range(ISSUERS)}, "month": ends}
+    ends = {conversion.expiry_bucket(_end(number, size)) for number in range(size)}
+    keys = {"DSA", *KEYS}
+    return {"issuer": {_issuer(number) for number in range(ISSUERS)}, "month": ends, "key": keys}
+
+
+def _end(number: int, size: int) -> datetime:
+    return (FIRST + YEARS * number / size).replace(microsecond=0)
 
 
 def _issuer(number: int) -> str:
@@ -136,7 +152,7 @@ def _item(number: int, size: int) -> dict[str, dict[str, str]]:
             serial=f"{number:032x}",
             issuer=_issuer(number),
             common_name=named,
-            not_after=(NOW + YEARS * number / size).replace(microsecond=0),
+            not_after=_end(number, size),
             key_algorithm="DSA" if rare else KEYS[number % len(KEYS)],
             signature_algorithm=SIGNATURES[number // 2 % 2],
             public_key_sha256=hashlib.sha256(f"key {number}".encode()).hexdigest(),
@@ -144,7 +160,7 @@ def _item(number: int, size: int) -> dict[str, dict[str, str]]:
         NOW,
     )
     item.owner, item.owner_key = owner, conversion.sharded(owner, item.fingerprint)
-    if number % 3 == 0:
+    if _end(number, size) < NOW and number % STAYS:
         item.gone_at = "2026-10-01T12:00:00Z"
     made: dict[str, dict[str, str]] = item.to_dynamodb_dict()
     return made

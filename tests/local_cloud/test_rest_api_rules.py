@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 
 from local_cloud.api_calls import Credentials, signed
 from local_cloud.edge import trust
-from local_cloud.edge.aws_hosts import AwsHosts, is_served
+from local_cloud.edge.aws_hosts import AwsHosts, _bound, is_served
 from local_cloud.integration_hooks import throttle_methods
 from local_cloud.object_lock_hooks import is_locked, lock_of
 from local_cloud.patching import part
@@ -322,3 +324,23 @@ def test_cloud_that_is_down_adds_no_trust() -> None:
         assert not _trusts(ssl.create_default_context())
     finally:
         undo()
+
+
+def test_edge_sends_at_once() -> None:
+    """Nagle's algorithm is off on a connection to it: a reply in two pieces would wait for the client's ACK."""
+
+    async def option() -> int:
+        told: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            told.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        bound = _bound("127.0.0.1")
+        async with await asyncio.start_server(connected, sock=bound):
+            _, writer = await asyncio.open_connection(*bound.getsockname())
+            found = await asyncio.wait_for(told, 30)
+            writer.close()
+        return found
+
+    assert asyncio.run(option())

@@ -119,9 +119,10 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _bound(address: str) -> socket.socket:
-    """A socket on a free port; on systems that have no loopback addresses but one, there."""
+    """A socket on a free port; on systems that have no loopback addresses but one, there. It is told to be one of TCP:
+    of others asyncio does not turn off Nagle's algorithm, and every second reply would wait 40 ms for an ACK."""
     for each in (address, "127.0.0.1"):
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             made.bind((each, 0))
         except OSError:

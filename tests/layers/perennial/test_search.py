@@ -432,7 +432,7 @@ def test_a_narrow_search_reads_little_for_each_page(
     for _ in range(200):
         held.reset()
         page = search.page(inventory, wanted, within, mark, 50)
-        assert held.items_read + held.queries <= search.EFFORT + 500
+        assert held.items_read + held.queries <= 10 * 50
         found += page.certificates
         mark = page.next
         if mark is None:
@@ -449,6 +449,89 @@ def test_a_narrow_search_reads_little_for_each_page(
         and wanted.key != "Ed"
     ]
     assert numbers(found) == expected
+
+
+@pytest.mark.parametrize("limit", [1, 10, 50, 100])
+@pytest.mark.parametrize(
+    ("wanted", "within"),
+    [
+        (Search(key="Ed25519"), frozenset({"rare", "team-0"})),
+        (Search(key="Ed25519"), frozenset(f"team-{number}" for number in range(30))),
+        (Search(owner="team-3", issuer="no such issuer"), None),
+        (Search(owner="team-3", signature="none"), None),
+        (Search(expiring_before=NOW - DAY), None),
+    ],
+)
+def test_a_page_that_few_fit_reads_in_proportion_too(
+    large: tuple[PagedTable, Inventory], wanted: Search, within: frozenset[str] | None, limit: int
+) -> None:
+    """Items and queries, ten for each certificate that it may hold; a page of one may read as one of ten."""
+    held, inventory = large
+    mark: Mark | None = None
+    for _ in range(20):
+        held.reset()
+        mark = search.page(inventory, wanted, within, mark, limit).next
+        assert held.items_read + held.queries <= 10 * max(limit, 10)
+        if mark is None:
+            break
+
+
+def test_a_rare_family_of_keys_is_found_by_the_keys_that_there_are() -> None:
+    """It costs what it finds; a family that nobody has costs the list of keys."""
+    with table() as (held, inventory):
+        for number in range(1_000):
+            rare = number % 250 == 0
+            key = {"key_algorithm": "DSA", "key_size": 1_024 * (1 + number % 500 // 250)} if rare else {}
+            keep(held, fact(number, **key))
+        held.reset()
+        assert numbers(everything(inventory, Search(key="dsa"))) == [0, 250, 500, 750]
+        assert held.items_read <= 30
+        held.reset()
+        assert everything(inventory, Search(key="SLH")) == []
+        assert held.items_read + held.queries <= 20
+
+
+def test_more_kinds_of_a_family_than_are_merged_are_found_too() -> None:
+    """All certificates are walked then."""
+    with table() as (held, inventory):
+        for number in range(4 * search.MAX_MERGED):
+            keep(held, fact(number, key_algorithm=("RSA", "EC")[number % 2], key_size=256 + number))
+        wanted = Search(key="RSA")
+        assert search._way(inventory, wanted, None) is Way.ALL
+        assert sorted(numbers(everything(inventory, wanted, limit=5))) == list(range(0, 4 * search.MAX_MERGED, 2))
+
+
+def test_a_key_that_becomes_known_between_two_pages_breaks_no_list() -> None:
+    """The list goes on in its way, with one family more than is merged at first."""
+    with table() as (held, inventory):
+        for number in range(4 * search.MAX_MERGED):
+            keep(held, fact(number, key_algorithm="RSA", key_size=1_024 + number % search.MAX_MERGED))
+        first = search.page(inventory, Search(key="RSA"), None, None, 5)
+        assert first.next and first.next[0] is Way.KEY
+        keep(held, fact(9_999, key_algorithm="RSA", key_size=9_216))
+        rest = joined(pages(lambda mark: search.page(inventory, Search(key="RSA"), None, mark or first.next, 5)))
+        told = numbers([*first.certificates, *rest])
+        assert sorted(told) == [*range(4 * search.MAX_MERGED), 9_999]
+
+
+@given(
+    rare=st.sets(st.integers(0, 399), max_size=12),
+    limit=st.integers(1, 6),
+    order=st.sampled_from([Order.END, Order.LATEST]),
+    wanted=st.sampled_from([Search(key="DSA", owner="shop"), Search(issuer="rare", owner="shop"), Search()]),
+)
+@settings(max_examples=40, deadline=None)
+def test_pages_that_few_fit_make_the_whole_list(rare: set[int], limit: int, order: Order, wanted: Search) -> None:
+    """However many end short or empty, what fits comes once and in order, and nothing else."""
+    with table(PagedTable()) as (held, inventory):
+        for number in range(400):
+            more = {"key_algorithm": "DSA", "key_size": 1_024, "issuer": "CN=rare"} if number in rare else {}
+            keep(held, fact(number, **more), "shop", gone=number not in rare)
+        read = list(pages(lambda mark: search.page(inventory, replace(wanted, order=order), None, mark, limit)))
+        ends = [number // 7 for number in numbers(joined(read))]
+        assert sorted(numbers(joined(read))) == sorted(rare)
+        assert ends == sorted(ends, reverse=order is Order.LATEST)
+        assert all(len(each) <= limit for each in read)
 
 
 def test_names_and_places_are_read_in_proportion_to_the_page() -> None:

@@ -1,8 +1,8 @@
 """Open findings, a page at a time, the worst first.
 
 A page reads in proportion to what it may hold: those of few owners are found by them, those of all by severity. Where a
-check is asked for that found little, or there are many teams, a page ends after `EFFORT` items and queries: it may be
-short or empty, and still have a next one.
+check is asked for that found little, or there are many teams, a page ends after so many items and queries for each
+finding that it may hold (`Effort`): it may be short or empty, and still have a next one.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perennial.inventory.lists import Effort, Mark, Walk
+from perennial.inventory.lists import Effort, Mark, Spent, Walk
 
 if TYPE_CHECKING:
     from perennial.checks.interface import Severity
     from perennial.findings import Finding
     from perennial.inventory.store import Inventory
 
-EFFORT = 1_000  # items and queries of one page
 MAX_PAGE = 100  # findings
 MAX_TEAMS = 16  # that are asked for one after the other; with more, all findings are walked
 
@@ -45,19 +44,21 @@ def page(
     Raises: InvalidInput for a mark of another list.
     """
     limit = max(1, min(limit, MAX_PAGE))
-    effort = Effort(EFFORT)
     owners = sorted(within) if within is not None and len(within) <= MAX_TEAMS else None
-    walk = Walk(effort=effort, after=after, first=limit + 1)
+    walk = Walk(effort=Effort.of_page(limit), after=after, first=limit + 1)
     entries = inventory.findings_by_severity(severities, owners, walk)
     found: dict[str, Finding] = {}
     last = after
-    for mark, finding in entries:
-        last = mark
-        if finding is not None and _fits(finding, check, within):
-            found[finding.id] = finding
-        if len(found) >= limit or effort.spent:
-            break
-    more = next(entries, None) is not None
+    try:
+        for mark, finding in entries:
+            last = mark
+            if finding is not None and _fits(finding, check, within):
+                found[finding.id] = finding
+            if len(found) >= limit:
+                break
+        more = next(entries, None) is not None
+    except Spent:
+        more = True
     return Findings(findings=tuple(found.values()), next=last if more else None)
 
 

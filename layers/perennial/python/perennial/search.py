@@ -2,7 +2,8 @@
 
 A page reads in proportion to what it may hold, whatever the inventory's size. The narrowest condition that has an index
 chooses what is walked (`Way`); the others are judged on the line, or on the certificate where the line does not tell.
-Where those are narrow, a page ends after `EFFORT` items and queries: it may be short or empty, and still have a next.
+Where those are narrow, a page ends after so many items and queries for each certificate that it may hold (`Effort`): it
+may be short or empty, and still have a next.
 
 Certificates come by their end, the earliest first. By name they come where a name is asked for, and by place where a
 resource is: their ends are not in the order of any index. One whose end cannot be read is found by name, by resource,
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from perennial.errors import InvalidInput
 from perennial.inventory.conversion import name_key
-from perennial.inventory.lists import Effort, Entry, Mark, Span, Walk, no_mark
+from perennial.inventory.lists import Effort, Entry, Mark, Span, Spent, Walk, no_mark
 from perennial.roles import ANY, Grant
 
 if TYPE_CHECKING:
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
     from perennial.inventory.records import CertificateSummary
     from perennial.inventory.store import Inventory
 
-EFFORT = 1_000  # items and queries of one page
 MAX_PAGE = 100  # certificates
 MAX_TEAMS = 16  # whose lists are merged; with more, all certificates are walked
-MAX_ISSUERS = 8  # whose lists are merged
-MAX_WORDS = 200  # issuers that are looked through for a part of a name
+MAX_MERGED = 8  # issuers, or kinds of key, whose lists are merged
+MAX_WORDS = 200  # of these that are looked through for a part of a name
 _KEYS = {each.lower(): each for each in ("Ed25519", "Ed448", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87")}
 _SIZED = ("RSA-", "EC-", "DSA-")
 
@@ -109,7 +109,7 @@ def page(
     limit = max(1, min(limit, MAX_PAGE))
     way = _way(inventory, search, owners) if after is None else _way_of(after)
     walk = Walk(
-        effort=Effort(EFFORT),
+        effort=Effort.of_page(limit),
         after=after[1:] if after else None,
         backward=search.order in (Order.LATEST, Order.LAST_NAME),
         first=limit + 1,
@@ -146,11 +146,11 @@ def _way(inventory: Inventory, search: Search, owners: frozenset[str] | None) ->
             return way
     if owners is not None and len(owners) <= MAX_TEAMS:
         return Way.OWNER
-    if search.issuer and _issuers(inventory, search.issuer, MAX_ISSUERS) is not None:
+    if search.issuer and _known(inventory, "issuer", search.issuer, MAX_MERGED) is not None:
         return Way.ISSUER
     if search.signature:
         return Way.SIGNATURE
-    return Way.KEY if _index_key(search.key) else Way.ALL
+    return Way.KEY if search.key and _keys(inventory, search.key, MAX_MERGED) is not None else Way.ALL
 
 
 def _way_of(mark: Mark) -> Way:
@@ -159,16 +159,20 @@ def _way_of(mark: Mark) -> Way:
     return Way(mark[0])
 
 
-def _issuers(inventory: Inventory, part: str, most: int) -> list[str] | None:
-    """The issuers whose names contain a part; None where there are too many to merge their lists."""
-    known = inventory.words_with("issuer", part, MAX_WORDS * most // MAX_ISSUERS)
+def _known(inventory: Inventory, kind: str, part: str, most: int) -> list[str] | None:
+    """The issuers, or the keys, whose names contain a part; None where there are too many to merge their lists."""
+    known = inventory.words_with(kind, part, MAX_WORDS * most // MAX_MERGED)
     return known if known is not None and len(known) <= most else None
 
 
-def _index_key(key: str | None) -> str | None:
+def _keys(inventory: Inventory, key: str, most: int) -> list[str] | None:
+    """What the index of keys is asked for: a key, or at least those of a family that there are; None as above."""
+    exact = _index_key(key)
+    return [exact] if exact else _known(inventory, "key", key, most)
+
+
+def _index_key(key: str) -> str | None:
     """A key as the index has it: RSA-2048 for rsa-2048; None for a family, and for what it may have otherwise."""
-    if not key:
-        return None
     if key.upper().startswith(_SIZED) and key.partition("-")[2].isascii() and key.partition("-")[2].isdigit():
         return key.upper()
     return _KEYS.get(key.lower())
@@ -184,6 +188,7 @@ class _Reading:
     way: Way
     walk: Walk
     last: Mark | None = field(init=False, default=None)  # of what was walked over so far
+    spent: bool = field(init=False, default=False)  # the walk stopped for that
 
     def page(self, limit: int) -> Page:
         entries = self._entries()
@@ -193,8 +198,14 @@ class _Reading:
             found |= {each.fingerprint: each for each in self._with_facts(some)}
             if len(found) >= limit or self.walk.effort.spent:
                 break
-        more = next(entries, None) is not None
+        more = self._is_more(entries)
         return Page(certificates=tuple(found.values()), next=(self.way, *self.last) if more and self.last else None)
+
+    def _is_more(self, entries: Iterator[Entry]) -> bool:
+        try:
+            return self.spent or next(entries, None) is not None
+        except Spent:
+            return True
 
     def _entries(self) -> Iterator[Entry]:
         search, inventory, walk = self.search, self.inventory, self.walk
@@ -219,28 +230,31 @@ class _Reading:
         values: Mapping[Way, Iterable[str] | None] = {
             Way.OWNER: self.owners if self.owners is not None and len(self.owners) <= MAX_TEAMS else None,
             Way.SIGNATURE: [search.signature] if search.signature else None,
-            Way.KEY: [key] if (key := _index_key(search.key)) else None,
         }
         if self.way is Way.ALL:
             return None
+        most = MAX_MERGED * (2 if self.walk.after else 1)  # more may have become known since the first page
         found = values.get(self.way)
         if self.way is Way.ISSUER and search.issuer:
-            found = _issuers(self.inventory, search.issuer, MAX_ISSUERS * (2 if self.walk.after else 1))
+            found = _known(self.inventory, "issuer", search.issuer, most)
+        if self.way is Way.KEY and search.key:
+            found = _keys(self.inventory, search.key, most)
         if found is None:
             raise no_mark()
         return found
 
     def _fitting(self, entries: Iterator[Entry], most: int) -> list[CertificateSummary]:
-        """The next lines that fit. At least one is looked at, and more as long as there is effort left."""
+        """The next lines that fit, as far as the effort goes."""
         return list(islice(self._lines(entries), most))
 
     def _lines(self, entries: Iterator[Entry]) -> Iterator[CertificateSummary]:
-        for mark, line in entries:
-            self.last = mark
-            if line is not None and _fits(line, self.search, self.owners):
-                yield line
-            if self.walk.effort.spent:
-                return
+        try:
+            for mark, line in entries:
+                self.last = mark
+                if line is not None and _fits(line, self.search, self.owners):
+                    yield line
+        except Spent:
+            self.spent = True
 
     def _with_facts(self, lines: list[CertificateSummary]) -> list[CertificateSummary]:
         """Those of which the certificate itself fits too, where it has to be asked."""

@@ -13,8 +13,10 @@ from api_parts import Kind, Parts
 from asked_api import ApiHub, api_hub, as_role
 from certificates import build
 from managed_records import DECLARED, record, rollout, serving, version
+from perennial.api.pages import MOST
 from perennial.api.preconditions import must_match
 from perennial.errors import PreconditionFailed, PreconditionRequired
+from perennial.inventory.managed_pages import ManagedPages
 from perennial.managed_certificate import ManagedCertificate
 
 CONFIGURATION = b"""
@@ -128,6 +130,24 @@ def test_what_comes_and_goes_between_pages(hub: ApiHub) -> None:
     keep(hub, "e")
     second = hub.ask("GET", f"/managed?limit=2&next={first['next']}", ANNA).document
     assert [[each["name"] for each in page["items"]] for page in (first, second)] == [["b", "c"], ["d", "e"]]
+
+
+@pytest.mark.parametrize(("query", "sizes"), [("limit=2", [3]), ("limit=2&state=serving", [3, MOST])])
+def test_a_page_reads_what_it_shows_and_one_more(
+    hub: ApiHub, monkeypatch: pytest.MonkeyPatch, query: str, sizes: list[int]
+) -> None:
+    """Only where some are left out, others are read in larger steps."""
+    for number in range(5):
+        keep(hub, f"a{number}")
+    asked, read = [], ManagedPages.declared_after
+
+    def counted(self: Any, name: str, limit: int) -> Any:
+        asked.append(limit)
+        return read(self, name, limit)
+
+    monkeypatch.setattr(ManagedPages, "declared_after", counted)
+    assert hub.ask("GET", f"/managed?{query}", ADMIN).status == 200
+    assert asked == sizes
 
 
 def test_filters(hub: ApiHub) -> None:

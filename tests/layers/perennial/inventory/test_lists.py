@@ -57,13 +57,18 @@ def every(read: Callable[[Mark | None], Any], of: str, between: Callable[[], obj
 
 @pytest.mark.parametrize("order", [None, Order.LATEST])
 def test_pages_on_moto_are_those_of_the_whole_list(estate: Estate, order: Order | None) -> None:
-    """Certificates of one end, over pages of two: the same as in one page, by time, owner and issuer."""
+    """Certificates of one end, over pages of two: as in one page, by time, owner, issuer and family of keys."""
     inventory = estate.deployment.inventory
     for number in range(9):
         made = build(f"n{number}.example.com", not_after=NOW + number // 4 * 40 * DAY + DAY).certificate
         inventory.keep([made], NOW)
         inventory.own(made.fingerprint or "", "shop", "p")
-    for wanted in (Search(order=order), Search(owner="shop", order=order), Search(issuer="n", order=order)):
+    for wanted in (
+        Search(order=order),
+        Search(owner="shop", order=order),
+        Search(issuer="n", order=order),
+        Search(key="ec", order=order),
+    ):
         whole = search.page(inventory, wanted, None, None, 100)
         assert len(whole.certificates) == 9
         paged = every(lambda mark, wanted=wanted: search.page(inventory, wanted, None, mark, 2), "certificates")
@@ -246,6 +251,31 @@ def test_findings_of_a_small_team_cost_little_in_a_large_estate() -> None:
         first = finding_search.page(inventory, ALL, None, frozenset({"big"}), None, 50)
         assert len(first.findings) == 50
         assert held.items_read <= 4 * 50
+
+
+@pytest.mark.parametrize("limit", [1, 10, 50, 100])
+@pytest.mark.parametrize(
+    "within",
+    [None, frozenset(f"team-{number}" for number in range(12)), frozenset(f"team-{number}" for number in range(30))],
+    ids=["all", "teams", "many-teams"],
+)
+def test_a_page_of_findings_that_few_fit_reads_in_proportion_too(within: frozenset[str] | None, limit: int) -> None:
+    """Of a check that found little, among two thousand: ten items and queries for each that it may hold."""
+    with table() as (held, inventory):
+        for number in range(2_000):
+            check = "keys.weak" if number % 500 == 0 else "expiry.soon"
+            put(held, finding(number, ALL[number % 5], f"team-{number % 12}", check))
+        told: list[str] = []
+        mark: Mark | None = None
+        for _ in range(1_000):
+            held.reset()
+            page = finding_search.page(inventory, ALL, "keys", within, mark, limit)
+            assert held.items_read + held.queries <= 10 * max(limit, 10)
+            told += [each.subject for each in page.findings]
+            mark = page.next
+            if mark is None:
+                break
+        assert sorted(told) == ["n0", "n1000", "n1500", "n500"]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from perennial.api.managed_documents import (
     version_out,
 )
 from perennial.api.models import Line
-from perennial.api.pages import DEFAULT, MOST, Limit, Next, Page
+from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.preconditions import IfMatch, etag, must_match
 from perennial.api.requests import ChangeRequest, accepted
 from perennial.api.routes import route, routes
@@ -64,9 +64,7 @@ def list_managed(
         return fits and any(_within(each, record.declared) for each in grants)
 
     after = positions.behind(question, cursor, MANAGED)
-    records, last = positions.walked(
-        lambda behind: found.hub.inventory.declared_after(behind, MOST), after, limit, wanted, lambda each: each.name
-    )
+    records, last = positions.walked(found.hub.inventory.declared_after, after, limit, wanted, lambda each: each.name)
     return Page[ManagedCertificateOut](
         items=[managed_out(each) for each in records], next=positions.cursor(question, last)
     )

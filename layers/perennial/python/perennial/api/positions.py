@@ -27,17 +27,18 @@ def behind(question: Mapping[str, Any], text: str | None, fits: re.Pattern[str])
 
 
 def walked(
-    read: Callable[[str], tuple[list[T], str]],
+    read: Callable[[str, int], tuple[list[T], str]],
     after: str,
     limit: int,
     wanted: Callable[[T], bool],
     name: Callable[[T], str],
 ) -> tuple[list[T], str]:
     """At most `limit` that are wanted, of at most LOOKED_AT behind a name, and the name to go on behind; "" at the end.
-    One more says whether there are more. `read` gives the `MOST` behind a name, and the name that follows or ""."""
+    One more says whether there are more; where all are wanted, no others are read. `read` gives so many behind a name,
+    and the name that follows or ""."""
     items: list[T] = []
-    for _ in range(LOOKED_AT // pages.MOST):
-        records, last = read(after)
+    for size in (limit + 1, *(pages.MOST,) * (LOOKED_AT // pages.MOST - 1)):
+        records, last = read(after, size)
         for each in filter(wanted, records):
             if len(items) == limit:
                 return items, name(items[-1])

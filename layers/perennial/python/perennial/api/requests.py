@@ -16,7 +16,7 @@ from perennial.api import positions
 from perennial.api.asking import Asking, asking
 from perennial.api.declared import Words, document
 from perennial.api.models import LINE, MAX_REASON, Model, Reason
-from perennial.api.pages import DEFAULT, MOST, Limit, Next, Page
+from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.preconditions import IfMatch, etag, must_match
 from perennial.api.routes import STAGE, route, routes
 from perennial.errors import NotFound
@@ -122,12 +122,12 @@ def list_requests(
     return Page[ChangeRequest](items=[shown(each) for each in records], next=positions.cursor(question, last))
 
 
-def _reading(found: Asking, state: str | None, owner: str) -> Callable[[str], tuple[list[Kept], str]]:
-    """Reads the requests behind one, of a state and a team where these are named."""
+def _reading(found: Asking, state: str | None, owner: str) -> Callable[[str, int], tuple[list[Kept], str]]:
+    """Reads so many requests behind one, of a state and a team where these are named."""
     from perennial.change_request import RequestState
 
     of = RequestState(state) if state else None
-    return lambda after: found.hub.inventory.change_requests(state=of, owner=owner, position=after, limit=MOST)
+    return lambda after, limit: found.hub.inventory.change_requests(state=of, owner=owner, position=after, limit=limit)
 
 
 def _readable(request: Kept, grants: Iterable[Grant]) -> bool:

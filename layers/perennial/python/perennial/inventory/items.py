@@ -10,7 +10,7 @@
 | beginning of a fingerprint | `FINGERPRINT#<two digits>` | `<sha256>` |
 | scope | `SCOPE` | `<account>/<region>/<source>` |
 | run of Discovery | `RUN` | `<started at>#<id>` |
-| known word (issuer, owner, managed certificate, month of an end) | `WORD#<kind>` | `<word>` |
+| known word (issuer, key, owner, managed certificate, month of an end) | `WORD#<kind>` | `<word>` |
 | managed certificate | `MANAGED#<name>` | `DECLARED` |
 | version of a managed certificate | `MANAGED#<id>` | `VERSION#<number>` |
 | rollout of a managed certificate | `MANAGED#<id>` | `ROLLOUT#<number>` |

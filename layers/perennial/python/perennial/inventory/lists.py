@@ -4,6 +4,9 @@ A list is walked in an order that never changes, and every entry has its mark in
 What comes or goes meanwhile moves no other entry: none is skipped, none comes twice. A mark may come back from
 outside, so it names no partition: those follow from the question. One that cannot be is an InvalidInput.
 
+How much one walk may read is its `Effort`. Certificates and findings that were read are walked to the last one; where
+another query is needed and the effort is spent, the walk raises `Spent`, and goes on from the mark of that last one.
+
 | list | order | mark |
 | --- | --- | --- |
 | by time | end, then partition, then as the index has it | end, digest of the partition, fingerprint |
@@ -47,6 +50,8 @@ if TYPE_CHECKING:
 
 Mark = tuple[str, ...]  # where an entry is in its list
 Entry = tuple[Mark, CertificateSummary | None]  # None: walked over, and nothing to show
+FOR_EACH = 8  # items and queries for each entry that a page may hold
+LEAST = 10  # entries; a smaller page may read as much, so that what few fit is not asked for a thousand times
 LONGEST = 250  # items of one query; the first ones of a walk are shorter
 BATCH = 100  # items that BatchGetItem takes
 MAX_MARK = 1_100  # characters of a part of a mark
@@ -57,12 +62,21 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _MONTH_END = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
+class Spent(Exception):
+    """A walk stops before its next query, as no more is to be read for this page. What was read came before."""
+
+
 class Effort:
     """How much may still be read for one page: every item counts, and every query. May be used from any thread."""
 
     def __init__(self, left: int) -> None:
         self._left = left
         self._lock = threading.Lock()
+
+    @classmethod
+    def of_page(cls, limit: int) -> Effort:
+        """That of a page which may hold so many entries: in proportion to them, however few fit."""
+        return cls(FOR_EACH * max(limit, LEAST))
 
     def spend(self, items: int) -> None:
         """One query was made, and read so many items."""
@@ -73,6 +87,18 @@ class Effort:
     def spent(self) -> bool:
         """Whether no more is to be read."""
         return self._left <= 0
+
+    def go_on(self) -> None:
+        """Nothing, where more may be read.
+
+        Raises: Spent.
+        """
+        if self.spent:
+            raise Spent
+
+    def within(self, items: int) -> int:
+        """So many items, or as many as may still be read: at least one."""
+        return max(1, min(items, self._left))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +149,7 @@ class Lists:
         month comes an entry without a certificate, so that who walks over empty ones can stop."""
         mark = _time_mark(walk.after)
         for month in _months(span, walk, mark):
+            walk.effort.go_on()
             within = mark if mark and mark[2] and mark[0].startswith(month) else None
             partitions = [f"{month}#{number}" for number in range(SHARDS)]
             yield from _merged("expiry", partitions, span, walk, within)
@@ -139,6 +166,7 @@ class Lists:
         if at and not at.startswith(tuple(prefixes)):
             raise no_mark()
         for prefix in _onward(prefixes, at, walk.backward):
+            walk.effort.go_on()
             start = _key(zone, at) if at.startswith(prefix) else None
             for some in _batches(_items(None, zone, Item.sk.startswith(prefix), walk, start), walk):
                 yield from _named(some, zone, tuple(prefixes), walk.effort)
@@ -183,6 +211,7 @@ class Lists:
             for name, index, value in _finding_partitions(severity, owners):
                 if here and name < here[1]:
                     continue
+                walk.effort.go_on()
                 yield from _findings(severity, (name, index, value), walk, here[2] if here and here[1] == name else "")
 
     def runs_before(self, walk: Walk) -> Iterator[tuple[Mark, RunRecord]]:
@@ -297,15 +326,20 @@ def _source(
         else:
             low = mark[0] if name > mark[1] else mark[0] + "!"  # behind that end, before all later
     if low <= high:
-        own = Walk(effort=walk.effort, backward=walk.backward, first=-(-walk.first // beside) + 1)
+        share = -(-walk.first // beside)  # and half as much more, as no shard has just its share: one query is enough
+        own = Walk(effort=walk.effort, backward=walk.backward, first=share + share // 2 + 1)
         yield _Source(name, _items(index, value, Item.not_after.between(low, high), own, start))
 
 
 def _items(index: str | None, value: str, condition: Any, walk: Walk, start: Any) -> Iterator[Item]:
-    """The items of a partition, in queries that grow: who stops soon has read little."""
+    """The items of a partition, in queries that grow: who stops soon has read little.
+
+    Raises: Spent before any query but the first.
+    """
     source: Any = getattr(Item, f"{index}_index") if index else Item
-    size = min(walk.first, LONGEST)
+    longest = min(walk.first, LONGEST)
     while True:
+        size = walk.effort.within(longest)
         query = source.query(
             value,
             condition,
@@ -317,9 +351,10 @@ def _items(index: str | None, value: str, condition: Any, walk: Walk, start: Any
         items = list(query)
         walk.effort.spend(len(items))
         yield from items
-        start, size = query.last_evaluated_key, min(2 * size, LONGEST)
+        start, longest = query.last_evaluated_key, min(2 * longest, LONGEST)
         if start is None:
             return
+        walk.effort.go_on()
 
 
 def _key(pk: str, sk: str) -> dict[str, dict[str, str]]:
@@ -356,8 +391,22 @@ def _onward(prefixes: Sequence[str], at: str, backward: bool) -> list[str]:
 
 
 def _batches(items: Iterator[Item], walk: Walk) -> Iterator[list[Item]]:
-    """Items in batches as they come, so that what they name is read together."""
-    while some := list(islice(items, min(walk.first, BATCH))):
+    """Items in batches as they come, so that what they name is read together.
+
+    Raises: Spent behind those that were read.
+    """
+    some: list[Item] = []
+    try:
+        for item in items:
+            some.append(item)
+            if len(some) >= min(walk.first, BATCH):
+                yield some
+                some = []
+    except Spent:
+        if some:
+            yield some
+        raise
+    if some:
         yield some
 
 

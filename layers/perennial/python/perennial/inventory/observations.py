@@ -36,6 +36,8 @@ class Observations:
                     batch.save(item)
         for issuer in {each.issuer for each in kept if each.issuer}:
             self.remember("issuer", issuer)
+        for key in {each.key for each in kept if each.key}:
+            self.remember("key", key)
         for month in {conversion.expiry_bucket(each.not_after) for each in kept if each.not_after}:
             self.remember("month", month)
         in_parallel(lambda certificate: self._keep(certificate, now), kept)
