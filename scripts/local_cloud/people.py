@@ -152,7 +152,13 @@ def _session(cloud: Cloud, account: str, name: str, session: str) -> Credentials
 def _person(cognito: Any, pool: str, user: str, email: str, password: str) -> None:
     attributes = [{"Name": "email", "Value": email}, {"Name": "email_verified", "Value": "true"}]
     with suppress(cognito.exceptions.UsernameExistsException):
-        cognito.admin_create_user(UserPoolId=pool, Username=user, UserAttributes=attributes, MessageAction="SUPPRESS")
+        cognito.admin_create_user(
+            UserPoolId=pool,
+            Username=user,
+            UserAttributes=attributes,
+            TemporaryPassword=password,  # one that ministack makes up is too short for the pool's policy
+            MessageAction="SUPPRESS",
+        )
     cognito.admin_update_user_attributes(UserPoolId=pool, Username=user, UserAttributes=attributes)
     cognito.admin_set_user_password(UserPoolId=pool, Username=user, Password=password, Permanent=True)
 
