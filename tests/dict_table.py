@@ -35,6 +35,8 @@ Range = tuple[Any, Any]  # of sort keys, without its ends; None for no end
 Test = Callable[[Item, Values, Values], bool]
 _TOKEN = re.compile(r"\s*(#\w+|:\w+|<=|>=|<>|[=<>(),+-]|\w+)")
 _UPDATE = re.compile(r"(SET|REMOVE|ADD|DELETE)\s+(.*?)(?=\s*(?:SET|REMOVE|ADD|DELETE)\s|$)")
+_PARTS = re.compile(r",(?![^(]*\))")  # between the parts of an update, not within a function
+_IF_NOT_EXISTS = re.compile(r"= if_not_exists \((#\w+), (:\w+)\)")
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "=": lambda left, right: left == right,
     "<>": lambda left, right: left != right,
@@ -108,7 +110,7 @@ class DictTable:
         item = {**before, **request["Key"]}
         names, values = request["ExpressionAttributeNames"], request.get("ExpressionAttributeValues", {})
         for verb, rest in _UPDATE.findall(request["UpdateExpression"]):
-            for part in rest.split(","):
+            for part in _PARTS.split(rest):
                 _apply(item, verb, part.split(), names, values)
         self._put(item)
         return {"Attributes": dict(item)}
@@ -278,8 +280,9 @@ def _apply(item: Item, verb: str, words: list[str], names: Values, values: Value
     if verb == "REMOVE":
         item.pop(name, None)
     elif verb == "SET":
-        assert words[1] == "=" and len(words) == 3, f"{words} is not known here"
-        item[name] = values[words[2]]
+        kept = _IF_NOT_EXISTS.fullmatch(" ".join(words[1:]))
+        assert kept or (words[1] == "=" and len(words) == 3), f"{words} is not known here"
+        item[name] = item.get(names[kept[1]], values[kept[2]]) if kept else values[words[2]]
     else:
         assert verb == "ADD", f"{verb} is not known here"
         total = Decimal(item.get(name, {"N": "0"})["N"]) + Decimal(values[words[1]]["N"])

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from local_cloud.cloud import Cloud
 
@@ -65,7 +65,7 @@ def call(
 ) -> Reply:
     """Call an API over TLS, signed or with a bearer token. `content` is sent as JSON, bytes as they are."""
     body = content if isinstance(content, bytes) else b"" if content is None else json.dumps(content).encode()
-    url = f"{url}?{urlencode(query)}" if query else url
+    url = f"{url}?{urlencode(query, quote_via=quote)}" if query else url  # a signature has %20 for a space, never +
     sent = {**({"Content-Type": "application/json"} if body else {}), **(headers or {})}
     sent |= {"Authorization": f"Bearer {token}"} if token else {}
     if credentials:

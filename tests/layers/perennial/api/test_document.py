@@ -40,12 +40,29 @@ def test_every_reply_is_documented(method: str, path: str, operation: dict[str, 
     a key, and changes of a state an ETag."""
     statuses = {int(each) for each in operation["responses"]}
     assert statuses >= {*ALWAYS, *(OF_WRITES if method in WRITES else ()), *((404,) if "{" in path else ())}
-    assert all(PROBLEM in each["content"] for status, each in operation["responses"].items() if int(status) >= 400)
+    ours = {status: each for status, each in operation["responses"].items() if int(status) >= 400 and status != "502"}
+    assert all(PROBLEM in each["content"] for each in ours.values())
+    assert operation["responses"]["502"]["content"].keys() == {"application/json"}  # in API Gateway's own words
     names = {each["name"] for each in operation.get("parameters", ())}
     assert ("Idempotency-Key" in names) is (method in WRITES)
     assert (428 in statuses) is (method in ("PUT", "DELETE"))
     assert ("if-match" in {each.lower() for each in names}) is (412 in statuses)
     assert operation["summary"]
+
+
+def test_headers_of_states() -> None:
+    """A thing with a revision comes with its ETag, and one that was made with its place; If-Match is required where
+    the answer without it is 428."""
+    found = {f"{method} {path}": operation for method, path, operation in OPERATIONS}
+    made, read = found["POST /managed"]["responses"]["202"], found["GET /managed/{name}"]["responses"]["200"]
+    assert made["headers"]["ETag"]["required"] and made["headers"]["Location"]["required"]
+    assert read["headers"]["ETag"]["required"] and "Location" not in read["headers"]
+    assert "ETag" not in found["GET /managed"]["responses"]["200"]["headers"]
+    for label, operation in found.items():
+        for each in operation.get("parameters", ()):
+            if each["name"].lower() == "if-match":
+                assert each["name"] == "If-Match", label
+                assert each["required"] is ("428" in operation["responses"]), label
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -165,6 +165,41 @@ def test_parameters(hub: ApiHub, query: str) -> None:
     assert answer.status in (400, 422), answer.document
 
 
+@pytest.mark.parametrize(
+    ("member", "value", "fits"),
+    [
+        ("validity_days", 30, True),
+        ("validity_days", 30.0, True),
+        ("validity_days", "30", False),
+        ("validity_days", True, False),
+        ("service", "shop", True),
+        ("service", 5, False),
+    ],
+)
+def test_a_value_is_taken_as_it_is_written(hub: ApiHub, member: str, value: Any, fits: bool) -> None:
+    """A whole number may have a point; of another type than the document has it, a value is refused, not converted."""
+    body = {"name": "new", "names": ["new.example.com"], "profile": "web", "owner": "shop-team", "reason": "new"}
+    assert hub.ask("POST", "/managed", ADMIN, {**body, member: value}).status == (202 if fits else 422)
+
+
+@pytest.mark.parametrize(
+    ("time", "fits"),
+    [
+        ("2026-10-31T12:00:00Z", True),
+        ("2026-10-31T12:00:00.123%2B02:00", True),
+        ("1793448000", False),
+        ("0", False),
+        ("2026-10-31T12:00:00", False),
+        ("2026-10-31", False),
+        ("0001-01-01T00:00:00Z", False),
+        ("2026-13-31T12:00:00Z", False),
+    ],
+)
+def test_times(hub: ApiHub, time: str, fits: bool) -> None:
+    """A time is one of RFC 3339 with its zone, and no number of seconds, which pydantic would take too."""
+    assert hub.ask("GET", f"/certificates?expiring_after={time}", ADMIN).status == (200 if fits else 422)
+
+
 # --- no fault, whatever comes ---
 
 _TEXT = st.text(max_size=40)

@@ -113,7 +113,7 @@ def read_json(text: str) -> Any:
     Raises: Refused with 400 for what is none.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number)
+        found = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number, parse_float=_number)
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:  # of which UnicodeEncodeError is one, for half a surrogate pair
         raise Refused(400, "the body is not JSON with each member once, in UTF-8; send one object") from error
@@ -131,6 +131,12 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
+
+
+def _number(text: str) -> float | int:
+    """A number with a point or an exponent. 1.0 and 1e2 are integers (JSON Schema Validation 2020-12, 6.1.1)."""
+    found = float(text)
+    return int(found) if found.is_integer() else found
 
 
 def _depth(value: Any) -> int:

@@ -11,8 +11,8 @@ from pydantic import Field
 from perennial import audit_reading
 from perennial.api import pages
 from perennial.api.asking import asking
-from perennial.api.models import Line, Model
-from perennial.api.pages import DEFAULT, Limit, Next, Page, Time
+from perennial.api.models import Line, Model, Time
+from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.routes import route, routes
 from perennial.audit import EARLY, Question
 from perennial.audit_chain import Link

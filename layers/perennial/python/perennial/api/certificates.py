@@ -12,8 +12,8 @@ from perennial import search
 from perennial.api import pages
 from perennial.api.asking import asking
 from perennial.api.findings import Finding, finding_of
-from perennial.api.models import Line, Model
-from perennial.api.pages import DEFAULT, Limit, Next, Page, Time
+from perennial.api.models import Line, Model, Time
+from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.routes import route, routes
 from perennial.certificate import Certificate as Facts
 from perennial.certificate import pem

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from perennial import declaration
-from perennial.api.models import LINE, Model, Reason
+from perennial.api.models import LINE, Reason, Sent
 from perennial.declaration import MAX_CONTACTS
 from perennial.issuance import MANAGED
 from perennial.issuance_settings import MAX_DAYS, MAX_NAMES
@@ -26,12 +26,13 @@ TABLE = f"^{TABLE_NAME.pattern}$"
 ManagedName = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=NAME)]
 TableName = Annotated[str, StringConstraints(max_length=MAX_NAME, pattern=TABLE)]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=LINE)]
-DnsName = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=r"^\S+$")]
+VISIBLE = r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff]+$"  # \S differs by dialect
+DnsName = Annotated[str, StringConstraints(min_length=1, max_length=1_000, pattern=VISIBLE)]
 FieldText = Annotated[str, StringConstraints(max_length=2_048, pattern=LINE)]
 FieldTexts = Annotated[list[FieldText], Field(max_length=MAX_TEXTS)]
 
 
-class Contacts(Model):
+class Contacts(Sent):
     """Who is told when a renewal does not succeed, beside the owner."""
 
     team: list[Words] = Field(default=[], max_length=MAX_CONTACTS)
@@ -39,7 +40,7 @@ class Contacts(Model):
     on_call: list[Words] = Field(default=[], max_length=MAX_CONTACTS)
 
 
-class Target(Model):
+class Target(Sent):
     """A place where the certificate must serve. Its other members are those of its kind: docs/targets.md has them."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -55,7 +56,7 @@ class Target(Model):
     deadline: int | None = Field(default=None, ge=1, le=86_400, description="Seconds.")
 
 
-class Declaration(Model):
+class Declaration(Sent):
     """What is wished for: docs/declaring.md has every field."""
 
     names: list[DnsName] = Field(min_length=1, max_length=MAX_NAMES, description="The first is the one people read.")

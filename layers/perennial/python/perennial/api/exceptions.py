@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from perennial.api import positions
 from perennial.api.asking import Asking, asking
 from perennial.api.declared import Words
-from perennial.api.models import LINE, Model
+from perennial.api.models import LINE, Model, Sent, Time
 from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.preconditions import IfMatch, etag, must_match
 from perennial.api.routes import STAGE, route, routes
@@ -36,7 +36,7 @@ Why = Annotated[str, StringConstraints(min_length=1, max_length=MAX_WHY, pattern
 State = Literal["asked", "active", "rejected", "ended"]
 
 
-class Selection(Model):
+class Selection(Sent):
     """What it covers: all conditions that are given must hold, and at least one is given."""
 
     fingerprint: Annotated[str, StringConstraints(max_length=95)] = Field(default="", description="SHA-256.")
@@ -51,7 +51,7 @@ class Selection(Model):
     managed: Annotated[str, StringConstraints(max_length=64)] = Field(default="", description="A managed certificate.")
 
 
-class Asked(Model):
+class Asked(Sent):
     """An exception that is asked for."""
 
     rule: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[a-z0-9_.-]+$")] = Field(
@@ -60,7 +60,7 @@ class Asked(Model):
     selection: Selection
     reason: Why
     owner: Words = Field(description="The team that answers for it.")
-    ends: AwareDatetime
+    ends: Time
 
 
 class PolicyException(Model):
@@ -85,13 +85,13 @@ class PolicyException(Model):
     revision: int = Field(description="The ETag of this state.")
 
 
-class Granting(Model):
+class Granting(Sent):
     """I grant it."""
 
     reason: Annotated[str, StringConstraints(max_length=MAX_WHY, pattern=LINE)] = ""
 
 
-class Ending(Model):
+class Ending(Sent):
     """I reject or end it, and why."""
 
     reason: Why

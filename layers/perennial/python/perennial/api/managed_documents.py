@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from perennial.api.declared import document
-from perennial.api.models import Model, Reason
+from perennial.api.models import Model, Reason, Sent
 from perennial.inventory.records import (
     ManagedRecord,
     ManagedState,
@@ -99,14 +99,14 @@ class Rollouts(Model):
     items: list[RolloutOut]
 
 
-class Renewal(Model):
+class Renewal(Sent):
     """Renew before its time."""
 
     reason: Reason
     force: bool = Field(default=False, description="Wait for no window, and for no pause after a failure.")
 
 
-class Revocation(Model):
+class Revocation(Sent):
     """Revoke a version for good; what serves is renewed at once."""
 
     reason: Reason

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    StringConstraints,
+)
 
 MAX_REASON = 2_000  # characters: as the audit trail takes `why`
 MAX_VIOLATIONS = 200
 LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"  # a text on one line
+YEARS = (1_000, 9_998)  # of a time: at both ends of the calendar a zone would lead out of it
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
 class Model(BaseModel):
@@ -17,12 +30,34 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Sent(Model):
+    """A document that is sent: a number is not taken for a text, nor 1 for true. Times are texts in JSON."""
+
+    model_config = ConfigDict(strict=True)
+
+
 Line = Annotated[str, StringConstraints(max_length=500, pattern=LINE)]
 Reason = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_REASON, pattern=LINE),
     Field(description="Why, in words, on one line. It is kept in the audit trail."),
 ]
+
+
+def _written(time: Any) -> Any:
+    """pydantic would take a number of seconds or milliseconds for a time, too, which the document does not say."""
+    if not isinstance(time, datetime) and not (isinstance(time, str) and _RFC_3339.fullmatch(time)):
+        raise ValueError("give a time with its zone as RFC 3339 has it, such as 2026-11-01T12:00:00Z")
+    return time
+
+
+def _in_calendar(time: datetime) -> datetime:
+    if not YEARS[0] <= time.year <= YEARS[1]:
+        raise ValueError(f"give a year from {YEARS[0]} to {YEARS[1]}")
+    return time
+
+
+Time = Annotated[AwareDatetime, Strict(False), BeforeValidator(_written), AfterValidator(_in_calendar)]
 
 
 class Violation(Model):

@@ -15,11 +15,10 @@ import binascii
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import Field
 
 from perennial.api.models import Model
 from perennial.errors import InvalidInput
@@ -30,17 +29,6 @@ MAX_PARTS = 24  # of a mark
 MAX_TEXT = 2_000_000  # characters of a page's long entries: a Lambda function returns 6 MB at most
 DEFAULT, MOST = 50, 100  # entries of a page
 T = TypeVar("T")
-YEARS = (1_000, 9_998)  # of a time: at both ends of the calendar a zone would lead out of it
-
-
-def _in_calendar(time: datetime) -> datetime:
-    if not YEARS[0] <= time.year <= YEARS[1]:
-        raise ValueError(f"give a year from {YEARS[0]} to {YEARS[1]}")
-    return time
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_in_calendar)]
-
 Limit = Annotated[int, Query(ge=1, le=MOST, description=f"How many entries at most: 1 to {MOST}.")]
 Next = Annotated[
     str | None,

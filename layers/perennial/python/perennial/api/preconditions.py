@@ -11,12 +11,13 @@ from perennial.errors import PreconditionFailed, PreconditionRequired
 
 _TAGS = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,100}"')
 MAX_HEADER = 500  # characters
+IF_MATCH = "If-Match"
 IfMatch = Annotated[
     str | None,
     Header(
-        alias="If-Match",
+        alias=IF_MATCH,
         max_length=MAX_HEADER,
-        description='The ETag of what was read, as in `"7"`. Without it the answer is 428.',
+        description='The ETag of what was read, as in `"7"`: it is refused where that was changed meanwhile.',
     ),
 ]
 

@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints
 from perennial.api import positions
 from perennial.api.asking import Asking, asking
 from perennial.api.declared import Words, document
-from perennial.api.models import LINE, MAX_REASON, Model, Reason
+from perennial.api.models import LINE, MAX_REASON, Model, Reason, Sent
 from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.preconditions import IfMatch, etag, must_match
 from perennial.api.routes import STAGE, route, routes
@@ -80,20 +80,20 @@ class ChangeRequest(Model):
     revision: int = Field(description="The ETag of this state.")
 
 
-class Approval(Model):
+class Approval(Sent):
     """I approve what has this digest."""
 
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     reason: Words0 = ""
 
 
-class Rejection(Model):
+class Rejection(Sent):
     """I reject it, and why."""
 
     reason: Reason
 
 
-class Withdrawal(Model):
+class Withdrawal(Sent):
     """I no longer want it."""
 
     reason: Words0 = ""

@@ -11,7 +11,7 @@ from pydantic import Field, StringConstraints
 from perennial import discovery_request
 from perennial.api import pages
 from perennial.api.asking import EVERY, asking
-from perennial.api.models import Model
+from perennial.api.models import Model, Sent
 from perennial.api.pages import DEFAULT, Limit, Next, Page
 from perennial.api.routes import route, routes
 from perennial.discovery_request import MAX_SCOPES
@@ -34,7 +34,7 @@ class Run(Model):
     incomplete: int = Field(description="Scopes that could not be scanned to the end; `perennial scopes` says why.")
 
 
-class StartRun(Model):
+class StartRun(Sent):
     """What is to be scanned."""
 
     scopes: list[Scope] = Field(
