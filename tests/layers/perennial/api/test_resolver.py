@@ -44,7 +44,7 @@ def hub() -> Iterator[ApiHub]:
 
 def test_every_module_of_routes_is_registered() -> None:
     """A module of this package that has a router is in MODULES; this names the one that is missing."""
-    having = {f"perennial.api.{each.stem}" for each in API.glob("*.py") if "\nrouter = Router()" in each.read_text()}
+    having = {f"perennial.api.{each.stem}" for each in API.glob("*.py") if "\nrouter = routes()" in each.read_text()}
     assert having == set(resolver.MODULES)
 
 

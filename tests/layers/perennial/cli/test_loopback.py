@@ -37,7 +37,7 @@ class Waiting:
     def send(self, request: bytes) -> str:
         """What is answered to these bytes; "" where the connection just ends."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
-            with suppress(ConnectionError):  # it is closed while a huge request is being sent
+            with suppress(OSError):  # it is closed while a huge request is being sent, or just before its end
                 connection.sendall(request)
                 connection.shutdown(socket.SHUT_WR)
             received = b""
