@@ -31,7 +31,7 @@ def begin(stage: Stage) -> None:
     targets.write_text(TARGET)
     stage.command("request", "create", WIKI, *ASKED, "--targets", str(targets), *WHY, who=ADA, show=16)
     (asked,) = json.loads(stage.command("requests", "list", "--json", who=BERT, show=0))
-    stage.command("approve", asked["id"], "--yes", exit_codes=(2,), who=ADA, show=2, errors=True)
+    stage.command("approve", asked["id"], "--digest", asked["digest"], exit_codes=(2,), who=ADA, show=1, errors=True)
     stage.command("approve", asked["id"], "--digest", asked["digest"], who=BERT, show=1)
     tick(stage)
 
