@@ -57,7 +57,6 @@ FOUND = "items for each that is found, of 2,000 in all"
         ({**SHORT, "usual": 500.0, "read": 10, "found": 0}, {**SHORT, "pages": 2}, set()),
         ({"full": 0, "found": 0, "read": 10}, {"full": 0, "found": 0}, set()),
     ],
-    ids=str,
 )
 def test_a_list_that_reads_too_much_is_missed(large: dict[str, Any], small: dict[str, Any], missed: set[str]) -> None:
     """For a page, against the smaller inventory where pages are of one kind, and for each certificate found."""
