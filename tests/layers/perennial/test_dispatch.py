@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -121,11 +122,16 @@ def test_the_tick_starts_an_assessment_only_when_something_is_due(machines: Esta
 
 
 def test_an_exception_that_is_due_starts_an_assessment(machines: Estate) -> None:
-    """Its workflow serves exceptions; one whose time has not come starts nothing."""
+    """Its workflow serves exceptions: it tells who is to decide; one whose time has not come starts nothing."""
     from excepting import ask
+    from perennial import exception_serving
 
-    made = ask(machines)
-    assert dispatch.tick(machines.deployment, NOW + timedelta(minutes=1))["started"] == []
+    made, minute = ask(machines), timedelta(minutes=1)
+    assert dispatch.tick(machines.deployment, NOW + minute)["started"] == [f"assess-{NOW + minute:%Y%m%dT%H%M}"]
+    exception_serving.save(machines.deployment, replace(made, told_asked=True), made.state, NOW + minute)
+    (assessing,) = executions(machines, "ASSESSMENT")
+    boto3.client("stepfunctions").stop_execution(executionArn=assessing["executionArn"])  # it has done that, and ends
+    assert dispatch.tick(machines.deployment, NOW + 2 * minute)["started"] == []
     started = dispatch.tick(machines.deployment, made.ends + timedelta(minutes=1))["started"]
     assert started == [f"assess-{made.ends + timedelta(minutes=1):%Y%m%dT%H%M}"]
 
