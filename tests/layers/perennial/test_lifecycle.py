@@ -27,6 +27,7 @@ from managed_records import (
 from perennial import lifecycle, renewal
 from perennial.inventory.records import Advice, ManagedState, RolloutState, VersionState
 from perennial.lifecycle import Decision, Situation, Step, decide, noted
+from perennial.managed_certificate import targets_digest
 from perennial.windows import Blackout, Calendar, Window
 
 SHARE = NOW + 59 * DAY  # two thirds of 90 days, one of which has passed
@@ -432,6 +433,20 @@ def test_what_fails_after_it_was_forced_waits(forced_at: datetime) -> None:
     assert judged(known).first == NOW - HOUR + 32 * HOUR
     first = record(**failed, forced_at=forced_at, attempts=5, overruled=5)
     assert judged(replace(known, record=first)).first == NOW
+
+
+def test_what_serves_is_put_there_again_after_a_pause_beside_a_failed_version() -> None:
+    """While a newer version has failed, a rollout of what serves that was refused is not repeated without a pause."""
+    failed = record(serving=serving(age=30), failed="version shop/2", failed_at=NOW, failure="policy", attempts=1)
+    known = planned(failed, "retry", NOW + HOUR)
+    refused = rollout(2, "refused", reason="not-fit", ended_at=NOW, targets=targets_digest(known.declared.targets))
+    beside = situation(known, version=version(2, "failed", reason="policy"), rules=replace(RULES, lost=("edge",)))
+    first, again = judged(beside), judged(replace(beside, rollout=refused))
+    assert (first.step, first.at) == (Step.ROLL_OUT, NOW)
+    assert again.at is not None
+    assert again.at > NOW + MINUTE
+    elsewhere = judged(replace(beside, rollout=replace(refused, targets="others")))
+    assert (elsewhere.step, elsewhere.at) == (Step.ROLL_OUT, NOW)
 
 
 def test_a_request_is_planned_ahead_of_its_time() -> None:

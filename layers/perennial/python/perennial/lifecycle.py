@@ -372,9 +372,20 @@ def _put_right(known: Situation, serving: Serving, now: datetime) -> list[Decisi
     again = rollout and rollout.version == serving.number and record.failed == f"rollout {rollout.reference}"
     if again or record.failed == ROLLOUT_REFUSED:
         return [_failing(known, Step.ROLL_OUT, now)]
+    if rollout and _in_vain(rollout, serving, record):
+        at = (rollout.ended_at or now) + backoff.pause(rollout.reason, max(record.attempts, 1), None)
+        why = f"rollout {rollout.reference} failed ({rollout.reason}): {rollout.message}"
+        return [Decision(state=ManagedState.FAILING, step=Step.ROLL_OUT, at=at, reason=rollout.reason, why=why)]
     at = _opened(known, now, now)
     state = _expired_or(record, ManagedState.DUE, now)
     return [Decision(state=state, step=Step.ROLL_OUT, at=at, reason=renewal.NOT_SERVING, why=why)]
+
+
+def _in_vain(rollout: RolloutRecord, serving: Serving, record: ManagedRecord) -> bool:
+    """Whether what serves was put there again, where it is declared to be, and that ended without it. The record tells
+    it only where no newer version has failed too, whose failure is the one that counts there."""
+    again = rollout.version == serving.number and rollout.number > serving.rollout and rollout.state.ended
+    return again and rollout.targets == targets_digest(record.declared.targets)
 
 
 def _asked(known: Situation, serving: Serving, now: datetime) -> list[Decision]:
