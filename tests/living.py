@@ -361,6 +361,7 @@ class World:
     _alive: list[Execution] = field(default_factory=list)  # those that have not ended
     _named: dict[tuple[str, str], Execution] = field(default_factory=dict)
     declarations: dict[str, ManagedCertificate] = field(default_factory=dict)
+    _found: dict[str, str] = field(default_factory=dict)  # what a place served as it was declared, after it was not
     steps: list[str] = field(default_factory=list)
     decided: list[str] = field(default_factory=list)  # what Decide said, in order
     good_since: datetime | None = None  # everything works, and the tick comes
@@ -394,6 +395,11 @@ class World:
 
     def apply(self, *declared: ManagedCertificate, skew: timedelta = ZERO) -> None:
         """Declare these beside what is declared already."""
+        for each in declared:
+            known = self.declarations.get(each.name)
+            before = {settings.name for settings in known.targets} if known else set()
+            new = {settings.name for settings in each.targets} - before
+            self._found.update({name: self.places[name].serves for name in new})
         self.declarations.update({each.name: each for each in declared})
         self._applied(skew, prune=False)
 
@@ -696,7 +702,8 @@ class World:
 
     def _serves(self, record: ManagedRecord) -> None:
         """What was given to a place is served there with a key that is kept, until it is replaced; and it is valid,
-        where everything worked for a while before it would have expired."""
+        where everything worked for a while before it would have expired. A place that was no target for a while may
+        serve what was retired meanwhile, until it gets what serves."""
         by_fingerprint = {each.fingerprint: each for each in self.versions(record.name) if each.fingerprint}
         for settings in record.declared.targets:
             place = self.places[settings.name]
@@ -706,7 +713,8 @@ class World:
                 assert place.serves == place.foreign, f"{place.name} serves what nobody knows"
                 continue
             retired = record.serving is None and version.state is VersionState.RETIRED  # removed, and declared again
-            if not record.removed_at and not retired:
+            back = self._found.get(place.name) == place.serves
+            if not record.removed_at and not retired and not back:
                 held = self.secrets.secrets.get(PREFIX + record.name, {}).get(version.secret_version)
                 assert held is not None, f"the key of {version.reference} is deleted, and {place.name} serves it"
                 assert held.labels, f"the key of {version.reference} has no label, and {place.name} serves it"
