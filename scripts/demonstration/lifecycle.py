@@ -179,6 +179,9 @@ def end(stage: Stage, living: Living) -> None:
     for name in (NEWS, SMTP):
         renewed = until(lambda name=name: served(stage, name) >= 2)  # type: ignore[misc]
         stage.expect(renewed, f"{name}: version {served(stage, name)} serves, renewed by the tick alone")
+        if not renewed:
+            stage.command("why", name, show=16)
+            stage.command("managed", "show", name, show=40)
     for name in (NEWS, SMTP):
         retired = until(lambda name=name: "retired" in _states(stage, name))  # type: ignore[misc]
         stage.expect(retired, f"{name}: its versions are {', '.join(_states(stage, name))}, the newest first")

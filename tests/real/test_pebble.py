@@ -214,6 +214,17 @@ def test_renewal_names_what_it_replaces(on_pebble: Start) -> None:
         assert made[0].names == {"www.example.com"}
 
 
+def test_renewal_of_what_the_ca_does_not_find(on_pebble: Start) -> None:
+    """Where the CA has no order of what is replaced, it answers with a fault of its own: the order goes on without."""
+    with on_pebble() as here:
+        issued = here.client.issue("www.example.com")
+        unknown = replace(parse(issued.outcome.chain[0]), serial="00ab54a98ceb1f0ad2")
+        made: list[Run] = []
+        counted = here.requests_of(lambda: made.append(here.client.issue("www.example.com", replaces=unknown)))
+        assert counted.count("POST /order-plz") == 2
+        assert made[0].names == {"www.example.com"}
+
+
 def test_persistent_records(on_pebble: Start) -> None:
     """dns-persist-01: one record that stays proves every later order of the same account."""
     with on_pebble() as here:

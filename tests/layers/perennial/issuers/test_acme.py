@@ -202,7 +202,12 @@ def test_what_is_replaced_is_told(server: AcmeServer, asker: Asker) -> None:
 
 @pytest.mark.parametrize(
     "refusal",
-    (problem("alreadyReplaced", status=409), problem("malformed"), problem("unauthorized", status=403)),
+    (
+        problem("alreadyReplaced", status=409),
+        problem("malformed"),
+        problem("unauthorized", status=403),
+        problem("serverInternal", "could not find an order for the given certificate", status=500),  # as Pebble does
+    ),
     ids=lambda reply: reply.values["type"].rpartition(":")[2],
 )
 def test_a_ca_that_refuses_replaces_still_renews(server: AcmeServer, asker: Asker, refusal: Reply) -> None:
@@ -212,6 +217,26 @@ def test_a_ca_that_refuses_replaces_still_renews(server: AcmeServer, asker: Aske
     assert server.kinds.count("newOrder") == 2
     assert all("replaces" not in order.asked for order in server.orders.values())
     assert server.issued == 1
+
+
+def test_a_ca_with_a_fault_is_told_what_is_replaced_when_it_works_again(server: AcmeServer, asker: Asker) -> None:
+    """A fault that also an order without `replaces` meets is none of it: the next one names it again."""
+    fault = problem("serverInternal", status=500)
+    server.refuse["newOrder"] = [fault, fault]
+    old = build("old.example.com", issuer=build("Root", ca=True)).certificate
+    with pytest.raises(Unavailable):
+        asker.issue("a.example.com", replaces=old)
+    asker.issue("a.example.com", replaces=old)
+    (order,) = server.orders.values()
+    assert "replaces" in order.asked
+
+
+def test_a_ca_that_is_out_of_service_is_not_asked_without_replaces(server: AcmeServer, asker: Asker) -> None:
+    """503 says nothing of the order, and a second request only adds to the load."""
+    server.refuse["newOrder"] = [problem("serverInternal", status=503)]
+    with pytest.raises(Unavailable):
+        asker.issue("a.example.com", replaces=build("old.example.com", issuer=build("Root", ca=True)).certificate)
+    assert server.kinds.count("newOrder") == 1
 
 
 @pytest.mark.parametrize(

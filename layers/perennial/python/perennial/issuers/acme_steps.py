@@ -35,7 +35,9 @@ ANSWERED_SECONDS = 3.0  # what a validation usually takes
 MAX_DEFAULT_SECONDS = 60.0
 MAX_WAIT_SECONDS = 300.0
 STATUSES = ("pending", "ready", "processing", "valid", "invalid")  # of an order (RFC 8555 7.1.6)
-_NOT_REPLACED = ("alreadyReplaced", "malformed", "unauthorized", "409", "404")  # refusals that may be about `replaces`
+# Refusals that may be about `replaces`. Pebble answers 500 where it finds no order of the certificate, as of any serial
+# whose DER begins with a zero octet, which it does not know again. 502 to 504 are about no order.
+_NOT_REPLACED = ("alreadyReplaced", "malformed", "unauthorized", "409", "404", "500")
 
 
 class Steps:
@@ -111,7 +113,8 @@ class Steps:
         return self._read_authorizations() if status == "pending" else self._went_on(fields, reply)
 
     def _new_order(self) -> Reply:
-        """newOrder, with what is replaced (RFC 9773 5); without it where the CA does not want to hear that."""
+        """newOrder, with what is replaced (RFC 9773 5); without it where the CA does not want to hear that. Where no
+        order comes then either, that is not kept: the next time begins with it again."""
         url, wished, replaced = self._network.directory.new_order, self._wished(), self._replaced()
         if replaced:
             body = _json(wished | {"replaces": replaced})
