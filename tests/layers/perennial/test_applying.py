@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -35,6 +35,25 @@ def hub() -> Iterator[DeclaringHub]:
 def record(wanted: ManagedCertificate, **more: Any) -> ManagedRecord:
     own = {"state": ManagedState.SERVING, "declared_at": NOW, "declared_by": ASKED_BY, **more}
     return ManagedRecord(declared=wanted, **own)
+
+
+@contextmanager
+def items_read() -> Iterator[list[int]]:
+    """How many items each query and each batch gets."""
+    counts: list[int] = []
+    original = BaseClient._make_api_call
+
+    def call(client: BaseClient, operation: str, request: dict[str, Any]) -> Any:
+        reply = original(client, operation, request)
+        got = (
+            [reply.get("Items", []), *reply.get("Responses", {}).values()] if operation != "TransactWriteItems" else []
+        )
+        counts.append(sum(map(len, got)))
+        return reply
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BaseClient, "_make_api_call", call)
+        yield counts
 
 
 # --- the difference ---
@@ -349,6 +368,33 @@ def test_the_place_of_what_stays(hub: DeclaringHub) -> None:
     with pytest.raises(InvalidInput, match=r"shop.targets\[1\]: it is the same place as certificates.old.targets\[1\]"):
         hub.apply(declared("shop", target("a")))
     assert kinds(hub.apply(declared("shop", target("a")), prune=True)) == {"shop": "added", "old": "removed"}
+
+
+def test_a_part_of_what_is_declared(hub: DeclaringHub) -> None:
+    """Of the others only those are looked at that are at its places: also what moved there since, and not what was
+    there before. Nothing is removed."""
+    hub.apply(declared("old", target("a")), declared("moved", target("b")), declared("gone", target("c")))
+    hub.apply(declared("old", target("a")), declared("moved", target("d")), prune=True)
+    assert kinds(hub.apply(declared("shop", target("b"), target("c")), part=True)) == {"shop": "added"}
+    for place, name in (("a", "old"), ("d", "moved"), ("b", "shop")):
+        words = rf"blog.targets\[1\]: it is the same place as certificates.{name}.targets\[1\]"
+        with pytest.raises(InvalidInput, match=words):
+            applying.planned(hub.deployment, [declared("blog", target(place))], NOW, part=True)
+        with pytest.raises(InvalidInput, match=words):
+            hub.apply(declared("blog", target(place)), part=True)
+    assert kinds(hub.apply(declared("shop", target("b"), target("e")), part=True)) == {"shop": "changed"}
+    assert kinds(hub.apply(declared("shop", target("b"), target("e")), part=True)) == {"shop": "unchanged"}
+
+
+def test_a_part_costs_the_same_however_much_is_declared(hub: DeclaringHub) -> None:
+    """One more certificate among many reads no more of the table than among few, but for the audit trail's end."""
+    read = []
+    for first, last in ((0, 2), (2, 40)):
+        hub.apply(*(declared(f"n{number}", target(f"n{number}")) for number in range(first, last)), part=True)
+        with items_read() as counts:
+            hub.apply(declared(f"shop{last}", target(f"shop{last}")), part=True)
+        read.append(sum(counts))
+    assert max(read) <= 2, read
 
 
 def test_a_certificate_that_cannot_be_adopted(hub: DeclaringHub) -> None:

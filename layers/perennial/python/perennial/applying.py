@@ -46,31 +46,51 @@ def planned(
     places: Places | None = None,
     *,
     prune: bool = False,
+    part: bool = False,
 ) -> tuple[Change, ...]:
-    """What applying would do; nothing is written.
+    """What applying would do; nothing is written. `part`: as `apply`.
 
     Raises: InvalidInput with every problem of what would be added or changed, behind its place where `places` knows it.
     """
-    found, problems = _judged(deployment, declared, now, prune)
+    found, problems = _judged(deployment, declared, now, prune, part)
     raise_all(map((places or Places()).told, problems))
     return found
 
 
 def _judged(
-    deployment: Deployment, declared: Sequence[ManagedCertificate], now: datetime, prune: bool
+    deployment: Deployment, declared: Sequence[ManagedCertificate], now: datetime, prune: bool, part: bool
 ) -> tuple[tuple[Change, ...], list[str]]:
     """What applying would do, and every problem of it."""
     from perennial.declaration_judgement import Judge, conflicts
 
-    found = changes(declared, tuple(deployment.inventory.declared()))
-    judge = Judge(deployment, now)
-    problems = [told for each in _written(found) for told in judge.problems(each)]
-    if _written(found):
-        gone = [each.record.declared for each in found if each.kind is ChangeKind.REMOVED and each.record]
-        problems += conflicts(
-            (*(() if prune else gone), *declared), deployment.account, deployment.clients.region or ""
-        )
+    inventory, names = deployment.inventory, [each.name for each in declared]
+    found = changes(declared, inventory.declared_as(names) if part else tuple(inventory.declared()))
+    written, judge = _written(found), Judge(deployment, now)
+    problems = [told for each in written for told in judge.problems(each)]
+    if written:
+        others = _others(deployment, written, names) if part else () if prune else _gone(found)
+        problems += conflicts((*others, *declared), *_home(deployment))
     return found, problems
+
+
+def _gone(found: Sequence[Change]) -> list[ManagedCertificate]:
+    return [each.record.declared for each in found if each.kind is ChangeKind.REMOVED and each.record]
+
+
+def _others(
+    deployment: Deployment, written: Sequence[ManagedCertificate], names: Sequence[str]
+) -> list[ManagedCertificate]:
+    """What is declared elsewhere at the places of what would be written."""
+    from perennial.declaration_judgement import places
+
+    wanted = dict.fromkeys(place for each in written for place in places(each, *_home(deployment)))
+    found = deployment.inventory.claimants(wanted)
+    return [each.declared for each in found if each.removed_at is None and each.name not in names]
+
+
+def _home(deployment: Deployment) -> tuple[str, str]:
+    """The account and region of a target that names none."""
+    return deployment.account, deployment.clients.region or ""
 
 
 def _written(found: Sequence[Change]) -> list[ManagedCertificate]:
@@ -83,6 +103,7 @@ def apply(
     declared: Sequence[ManagedCertificate],
     *,
     prune: bool,
+    part: bool = False,
     asked_by: str,
     now: datetime,
     source: str,
@@ -94,16 +115,17 @@ def apply(
     at: datetime | None = None,
 ) -> tuple[Change, ...]:
     """Keep what is declared, each due at once. With `prune`, what is no longer declared is retired after its grace
-    period; without, it stays as it is. `watch` is called with each change that is done, `guard` with the record that
-    is about to be replaced by what is declared, as it is at the write. `at`: as of when it is declared. `asked_by` is
-    the principal who asks, `source` the way; with `why` and `request` they go into the audit trail, in one transaction
-    with each change.
+    period; without, it stays as it is. With `part`, this is not all that is declared: what is no longer is not looked
+    for, and the cost is that of what is given, however much else there is. `watch` is called with each change that is
+    done, `guard` with the record that is about to be replaced by what is declared, as it is at the write. `at`: as of
+    when it is declared. `asked_by` is the principal who asks, `source` the way; with `why` and `request` they go into
+    the audit trail, in one transaction with each change.
 
     Raises: InvalidInput with every problem, and nothing is written then; ConcurrentChange where something else changes
     a managed certificate again and again; what the guard raises.
     """
     actor = Actor(principal=asked_by, source=source, why=why, request=request)
-    found, problems = _judged(deployment, declared, now, prune)
+    found, problems = _judged(deployment, declared, now, prune, part)
     _refused(deployment, found, problems, actor, now)
     raise_all(map((places or Places()).told, problems))
     for each in found:
@@ -189,12 +211,15 @@ def _declare(
     at: datetime,
     guard: Guard,
 ) -> None:
+    from perennial.declaration_judgement import places
+
     def made(known: ManagedRecord | None) -> Made | None:
         guard(known)
         if known and known.removed_at is None and known.declared == declared:
             return None
         adopted = _adopted(deployment, declared, known, at)
         wanted = _record(deployment, declared, known, actor.principal, at, adopted)
+        deployment.inventory.claim(places(declared, *_home(deployment)), declared.name)
         return wanted, _declared(actor, known, wanted, now)
 
     _write(deployment, declared.name, record, made)

@@ -174,6 +174,7 @@ def _declare(hub: Deployment, request: ChangeRequest, now: datetime) -> None:
         hub,
         [request.wish.declared],
         prune=False,
+        part=True,
         asked_by=request.principal,
         now=now,
         source=SOURCE,

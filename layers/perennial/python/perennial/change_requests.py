@@ -109,7 +109,7 @@ def _judged(hub: Deployment, wish: Wish, record: ManagedRecord | None, now: date
     if wish.revision not in (0, revision):
         raise PreconditionFailed(f"{wish.managed} was changed since you read it; read it again and decide again")
     if wish.declared:
-        found = next(each for each in planned(hub, [wish.declared], now) if each.name == wish.managed)
+        (found,) = planned(hub, [wish.declared], now, part=True)
         if found.kind is ChangeKind.UNCHANGED:
             raise InvalidInput(f"{wish.managed} is so already; there is nothing to change")
     if wish.kind is Kind.REVOKE:

@@ -5,6 +5,8 @@ Nothing is written. A problem begins with the path of what it is about (`certifi
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -162,18 +164,27 @@ def conflicts(declared: Iterable[ManagedCertificate], account: str, region: str)
 
     Several may be on a listener's list (SNI), and go to one webhook.
     """
-    taken: dict[object, str] = {}
+    taken: dict[str, str] = {}
     for each in declared:
         for number, settings in enumerate(each.targets, start=1):
             place, here = _place(settings, account, region), path(each.name, f"targets[{number}]")
-            if place is not None and place in taken:
+            if place in taken:
                 yield f"{here}: it is the same place as {taken[place]}; declare it once"
-            elif place is not None:
+            elif place:
                 taken[place] = here
 
 
-def _place(settings: TargetSettings, account: str, region: str) -> object | None:
-    own = tuple(sorted((name, value) for name, value in settings.fields.items() if name not in _OWN))
+def places(declared: ManagedCertificate, account: str, region: str) -> tuple[str, ...]:
+    """The places at which only one certificate can be, as digests. `account` and `region` are those of targets that
+    name none."""
+    found = (_place(each, account, region) for each in declared.targets)
+    return tuple(dict.fromkeys(each for each in found if each))
+
+
+def _place(settings: TargetSettings, account: str, region: str) -> str:
+    """The digest of a target's place, "" for one that it shares with others."""
+    own = sorted((name, value) for name, value in settings.fields.items() if name not in _OWN)
     if not own or settings.kind in _MANY or settings.text("slot") == "sni":
-        return None
-    return settings.kind, settings.account or account, settings.region or region, own
+        return ""
+    place = (settings.kind, settings.account or account, settings.region or region, own)
+    return hashlib.sha256(json.dumps(place).encode()).hexdigest()

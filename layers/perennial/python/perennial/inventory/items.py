@@ -12,6 +12,7 @@
 | run of Discovery | `RUN` | `<started at>#<id>` |
 | known word (issuer, key, owner, managed certificate, month of an end) | `WORD#<kind>` | `<word>` |
 | managed certificate | `MANAGED#<name>` | `DECLARED` |
+| who declares a target at a place | `CLAIM#<sha256 of the place>` | `<managed certificate>` |
 | version of a managed certificate | `MANAGED#<id>` | `VERSION#<number>` |
 | rollout of a managed certificate | `MANAGED#<id>` | `ROLLOUT#<number>` |
 | target in a rollout | `MANAGED#<id>` | `TARGET#<rollout>#<index>` |

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -69,9 +69,23 @@ class Managed(Versions):
 
     def declared(self) -> Iterator[ManagedRecord]:
         """Every managed certificate that is declared or being retired, by name."""
-        keys = [(managed_key(item.sk), DECLARED) for item in Item.query("WORD#managed", page_size=MANY)]
-        found = (record_of(item) for item in Item.batch_get(keys, consistent_read=True))
-        yield from sorted(found, key=lambda each: each.name)
+        yield from self.declared_as(item.sk for item in Item.query("WORD#managed", page_size=MANY))
+
+    def claim(self, places: Iterable[str], name: str) -> None:
+        """A managed certificate is to be put at these places (digests). That is kept before it is declared, so that
+        whoever declares another one there finds it; of what is no longer declared there it says nothing."""
+        for place in places:
+            Item(f"CLAIM#{place}", name, kind="claim").save()
+
+    def claimants(self, places: Iterable[str]) -> list[ManagedRecord]:
+        """The managed certificates that are, or were once, declared to be put at one of these places, by name."""
+        names = {item.sk for place in places for item in Item.query(f"CLAIM#{place}", consistent_read=True)}
+        return self.declared_as(names)
+
+    def declared_as(self, names: Iterable[str]) -> list[ManagedRecord]:
+        """The managed certificates of these names, by name; those that are none are left out."""
+        keys = [(managed_key(name), DECLARED) for name in names]
+        return sorted(map(record_of, Item.batch_get(keys, consistent_read=True)), key=lambda each: each.name)
 
     def lease_managed(self, due: Due, until: datetime) -> int | None:
         """Lease the next step of a managed certificate that is due. Returns the number of the lease, which fences off
