@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from managed_records import DAY, DECLARED, HOUR, MINUTE, NOW, RULES, record, serving
 from perennial import backoff, errors, planning
-from perennial.budget import LATER, Budget, candidates, last_resort
+from perennial.budget import ANY, LATER, Budget, candidates, last_resorts
 from perennial.lifecycle import Situation, decide
 from perennial.settings import load
 from perennial.windows import Calendar, Window
@@ -26,7 +26,7 @@ class Slots:
         self.full = full
 
     def take_slot(self, budget: str, slot: datetime, capacity: int) -> bool:
-        free = self.taken[budget, slot] < capacity and (not self.full or capacity == planning.ANY)
+        free = self.taken[budget, slot] < capacity and (not self.full or capacity >= ANY)
         self.taken[budget, slot] += free
         return free
 
@@ -72,8 +72,8 @@ def test_times_that_are_tried(draw: float, span: int, limit: int) -> None:
     assert len(found) == LATER + (6 if span else 1)
     assert all(each >= last for each in found[-LATER:])
     assert all(NOW <= each <= end for each in candidates(draw, NOW, last, end))
-    assert last <= last_resort(draw, NOW, last) <= last + 365 * DAY
-    assert last_resort(draw, NOW, last, end) <= max(last, end)
+    assert all(last <= each <= last + 365 * DAY for each, _ in last_resorts(draw, NOW, last))
+    assert all(last <= each <= max(last, end) for each, _ in last_resorts(draw, NOW, last, end))
 
 
 def test_what_is_due_now_is_tried_now() -> None:
@@ -165,6 +165,20 @@ def test_a_plan_never_lies_beyond_the_end() -> None:
         at = planning.first_free(known, decide(known, NOW), wanted, slots)
         assert slots.places() == {("orders", wanted[0].slot(at)): 1}, "it counts, though it is one too many"
         assert NOW <= at <= (certificate.not_after if age > 85 else certificate.not_after - 4.5 * DAY)
+
+
+def test_what_finds_no_place_goes_where_few_are_too_many() -> None:
+    """Where all slots of what is left are full, each gets one too many before any gets two: no minute has a storm."""
+    wanted = Budget(key="orders", most=60, period=HOUR)
+    slots = Slots()
+    for minute in range(3 * 24 * 60):
+        slots.taken["orders", NOW + minute * MINUTE] = wanted.capacity
+    for number in range(600):
+        known = Situation(record=record(serving=serving(number, age=88)), rules=RULES)
+        planning.first_free(known, decide(known, NOW), [wanted], slots)
+    places = Counter(slots.places().values())
+    assert sum((most - wanted.capacity) * minutes for most, minutes in places.items()) == 600
+    assert set(places) == {1, 2}
 
 
 # --- back-off ---

@@ -16,6 +16,8 @@ MINUTE = timedelta(minutes=1)
 EARLIER = 6  # slots that are tried in the span before a request is due
 LATER = 56  # times that are tried after it, ever further away: by a minute, then by a quarter more each time
 GROWTH = 1.25
+RESORTS = 32  # times that are tried for what finds no free slot
+ANY = 1 << 30  # places: more than a slot ever has
 KEPT_BACK = 3  # one place of so many is kept for what has little time left
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -71,11 +73,16 @@ def _unbounded(draw: float, first: datetime, last: datetime) -> Iterator[datetim
         yield end + MINUTE * GROWTH**number * _fraction(draw, number)
 
 
-def last_resort(draw: float, first: datetime, last: datetime, limit: datetime | None = None) -> datetime:
-    """The time of a request for which no slot was free."""
+def last_resorts(
+    draw: float, first: datetime, last: datetime, limit: datetime | None = None
+) -> Iterator[tuple[datetime, int]]:
+    """The times of a request for which no slot was free, all over what is left, and how many places more than there are
+    each may take: ever more, so that it goes where the fewest are too many. The last one takes any."""
     begin = max(first, last)
     end = begin + MINUTE * GROWTH**LATER if limit is None else max(limit, begin)
-    return begin + (end - begin) * draw
+    for number in range(RESORTS):
+        more = ANY if number == RESORTS - 1 else 1 + number // (RESORTS // 4)
+        yield begin + (end - begin) * _fraction(draw, number), more
 
 
 def _fraction(draw: float, number: int) -> float:

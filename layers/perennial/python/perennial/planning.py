@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 HOUR, WEEK = timedelta(hours=1), timedelta(days=7)
 LITTLE = 4  # what has less than this part of its lifetime left may take the places that are kept for it
-ANY = 1 << 30  # places: more than a slot ever has
 IMPORTS = 60  # into ACM of one account and region, in a minute (ACM User Guide, "Quotas": one a second)
 IMPORTING = frozenset({"acm", "apigateway", "cloudfront", "elb", "elbv2"})  # kinds whose targets need a copy in ACM
 
@@ -48,8 +47,8 @@ def given_back(deployment: Deployment, record: ManagedRecord, issuer: str, now: 
 
 
 def first_free(known: Situation, decision: Decision, wanted: Sequence[Budget], slots: Slots) -> datetime:
-    """The first of the times to be tried at which every budget has a place, which is taken. Where none has, the place
-    is taken that is one too many: others keep away from there, and giving it back is right."""
+    """The first of the times to be tried at which every budget has a place, which is taken. Where none has, a place is
+    taken that is too many, where few are: others keep away from there, and giving it back is right."""
     first, last = decision.first, decision.last
     assert first is not None
     assert last is not None
@@ -60,9 +59,10 @@ def first_free(known: Situation, decision: Decision, wanted: Sequence[Budget], s
         at = _opened(known, moment, draw)
         if _taken(wanted, at, slots, urgent=urgent):
             return at
-    at = _opened(known, budget.last_resort(draw, first, last, limit), draw)
-    for each in wanted:
-        slots.take_slot(each.key, each.slot(at), ANY)
+    for moment, more in budget.last_resorts(draw, first, last, limit):
+        at = _opened(known, moment, draw)
+        if _taken(wanted, at, slots, urgent=True, more=more):
+            break
     return at
 
 
@@ -86,11 +86,11 @@ def _urgent(known: Situation, first: datetime) -> bool:
     return serving.not_after - first < renewal.lifetime(serving) / LITTLE
 
 
-def _taken(wanted: Sequence[Budget], at: datetime, slots: Slots, *, urgent: bool) -> bool:
-    """Take a place of each, or of none."""
+def _taken(wanted: Sequence[Budget], at: datetime, slots: Slots, *, urgent: bool, more: int = 0) -> bool:
+    """Take a place of each, or of none; one of so many `more` than there are."""
     taken: list[Budget] = []
     for each in wanted:
-        places = each.capacity if urgent else each.shared
+        places = (each.capacity if urgent else each.shared) + more
         if not slots.take_slot(each.key, each.slot(at), places):
             for other in taken:
                 slots.give_slot_back(other.key, other.slot(at))
