@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from perennial.inventory.records import RolloutRecord, TargetRecord
     from perennial.targets.interface import Bundle
 
+ROOT = Path(__file__).resolve().parents[2]
 ZONE = "example.com"
 SECONDS = 300.0  # the longest rollout
 PAUSE = 0.1  # seconds between two looks at an execution
@@ -171,6 +173,7 @@ def deployed_hub(settings: Mapping[str, str] = SETTINGS) -> Iterator[Hub]:
     from local_cloud.cloud import Cloud
     from local_cloud.edge import resolving
 
+    subprocess.run([ROOT / "scripts" / "build-layer", "--local"], check=True, stdout=sys.stderr)
     cloud = Cloud.named(f"bench-{os.getpid()}")
     with ExitStack() as stack:
         stack.enter_context(_ending_on_sigterm())
@@ -191,7 +194,7 @@ def _deployed(cloud: Cloud) -> Mapping[str, str]:
 
     configuration = Path(cloud.directory / "perennial.toml")
     configuration.write_text(CONFIGURATION.format(roots=json.dumps(authorities()[0].pem)))
-    app = App(Path(__file__).resolve().parents[2], context={"config": str(configuration)})
+    app = App(ROOT, context={"config": str(configuration)})
     outputs = deploy(cloud, app)["PerennialHub"]
     events = cloud.client("events")
     for rule in events.list_rules()["Rules"]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from managed_records import record
 from perennial import lifecycle_step, renewal, revocation
 from perennial.errors import InvalidInput, NotFound
 from perennial.inventory.records import ManagedState
+from perennial.issuers.acme import Acme
 
 
 @pytest.fixture
@@ -38,6 +41,8 @@ def test_what_serves_is_revoked_and_renewed(hub: IssuingHub) -> None:
     found = hub.deployment.inventory.managed_certificate(name)
     assert found.serving and found.serving.revoked_at == hub.now
     assert (found.urgent, found.forced_by, revoked.number) == (True, "anna", 1)
+    assert hub.version(revoked.reference) == revoked
+    assert revoked.revoked_at == hub.now
     rules = renewal.Rules(issuer="ca", keys=("EC-256",))
     assert renewal.renewal(found, found.serving, rules, hub.now).reason in (renewal.REVOKED, renewal.CHANGED)
 
@@ -49,6 +54,23 @@ def test_revoking_again_changes_nothing(hub: IssuingHub) -> None:
     revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now + timedelta(hours=1), source="cli")
     found = hub.deployment.inventory.managed_certificate(name).serving
     assert found and found.revoked_at == hub.now
+    assert hub.version(f"{name}/1").revoked_at == hub.now
+
+
+def test_a_step_of_the_version_at_the_same_time(hub: IssuingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What else is written of the version meanwhile stays, and that it is revoked is known too."""
+    name = serving(hub)
+    inventory = hub.deployment.inventory
+    tell = Acme.revoke
+
+    def told(*given: Any) -> None:
+        tell(*given)
+        inventory.save_version(replace(hub.version(f"{name}/1"), message="meanwhile"), None)
+
+    monkeypatch.setattr(Acme, "revoke", told)
+    revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now, source="cli")
+    found = hub.version(f"{name}/1")
+    assert (found.message, found.revoked_at) == ("meanwhile", hub.now)
 
 
 def test_what_cannot_be_revoked(hub: IssuingHub) -> None:

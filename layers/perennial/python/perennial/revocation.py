@@ -56,7 +56,7 @@ def revoke(
     asked_for = {"version": version or None, "reason": reason[:50]}
     action = OF_ANOTHER if version else OF_WHAT_SERVES
     with audit.refusals(deployment.inventory, actor, action, name, now, after=asked_for):
-        record = _revoked(deployment, name, reason, actor, now, version)
+        record = _kept(deployment, _revoked(deployment, name, reason, actor, now, version), now)
     _renew(deployment, record, by, now)
     return record
 
@@ -84,6 +84,20 @@ def _revoked(
     )
     audit.append(deployment.inventory, event, now)
     asked.revoke(parse(record.chain[0]), record.arn, code)
+    return record
+
+
+def _kept(deployment: Deployment, record: VersionRecord, now: datetime) -> VersionRecord:
+    """The version, which is known as revoked; since the first time."""
+    for attempt in range(TRIES):
+        if record.revoked_at:
+            break
+        try:
+            return deployment.inventory.save_version(replace(record, revoked_at=now), record.due_at)
+        except ConcurrentChange:
+            if attempt == TRIES - 1:
+                raise
+            record = deployment.inventory.version(record.reference)
     return record
 
 

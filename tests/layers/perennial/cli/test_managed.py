@@ -53,7 +53,7 @@ ASKED = ("--certificate-profile", "web", "--owner", "shop")
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:perennial/certificates/shop-a1b2c3"
 COLUMNS = (
     "managed,version,state,names,profile,issuer,owner,key,secret,secret_version,arn,fingerprint,requested_at,"
-    "issued_at,seconds,attempts,due_at,reason,message"
+    "issued_at,revoked_at,seconds,attempts,due_at,reason,message"
 )
 Next = Callable[[], object]
 
@@ -188,6 +188,19 @@ def test_show_for_people(run: Run, deployed: Inventory) -> None:
     waiting = run("managed", "show", "waits").stdout
     assert f"{NOW + timedelta(hours=3):%Y-%m-%d %H:%M} UTC" in waiting
     assert "Took" not in waiting
+
+
+def test_what_is_revoked_is_shown_so(run: Run, deployed: Inventory) -> None:
+    """People read that it is revoked, and when; machines get the time beside its state. What is retired is that."""
+    record = issued(deployed, requested(deployed))
+    record = deployed.save_version(replace(record, revoked_at=NOW), None)
+    assert "shop, version 1: revoked" in (text := run("managed", "show", "shop").stdout)
+    assert f"{NOW:%Y-%m-%d %H:%M:%S} UTC" in text.partition("Revoked")[2]
+    assert "revoked" in run("managed", "list").stdout
+    (found,) = json.loads(run("managed", "show", "shop", "--json").stdout)
+    assert (found["state"], found["revoked_at"][:19]) == ("issued", NOW.strftime("%Y-%m-%dT%H:%M:%S"))
+    deployed.save_version(replace(record, state=VersionState.RETIRED), None)
+    assert "shop, version 1: retired" in run("managed", "show", "shop").stdout
 
 
 def test_show_of_a_certificate_that_cannot_be_read(run: Run, deployed: Inventory) -> None:

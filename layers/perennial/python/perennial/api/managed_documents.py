@@ -68,6 +68,7 @@ class VersionOut(Model):
     fingerprint: str
     requested_at: datetime
     issued_at: datetime | None
+    revoked_at: datetime | None
     attempts: int
     reason: str
     message: Told
@@ -158,6 +159,7 @@ def version_out(record: VersionRecord) -> VersionOut:
         fingerprint=record.fingerprint,
         requested_at=record.requested_at,
         issued_at=record.issued_at,
+        revoked_at=record.revoked_at,
         attempts=record.attempts,
         reason=record.reason,
         message=record.message[:MAX_TOLD],

@@ -35,6 +35,7 @@ _COLUMNS = (
     "fingerprint",
     "requested_at",
     "issued_at",
+    "revoked_at",
     "seconds",
     "attempts",
     "due_at",
@@ -63,7 +64,7 @@ def list_managed(output: str, table_name: str | None, profile: str | None, regio
     from perennial.cli.tables import listing
 
     rows = [
-        (each.managed, each.number, each.state, each.issuer, each.key, each.request.owner, _took(each), each.reason)
+        (each.managed, each.number, _state(each), each.issuer, each.key, each.request.owner, _took(each), each.reason)
         for each in latest
     ]
     if not rows:
@@ -191,12 +192,20 @@ def _row(record: VersionRecord) -> dict[str, Any]:
         "fingerprint": record.fingerprint or None,
         "requested_at": time(record.requested_at),
         "issued_at": time(record.issued_at),
+        "revoked_at": time(record.revoked_at),
         "seconds": _seconds(record),
         "attempts": record.attempts,
         "due_at": time(record.due_at),
         "reason": record.reason or None,
         "message": record.message or None,
     }
+
+
+def _state(record: VersionRecord) -> str:
+    """For people: what is revoked is that, though it was issued."""
+    from perennial.inventory.records import VersionState
+
+    return "revoked" if record.revoked_at and record.state is VersionState.ISSUED else record.state
 
 
 def _seconds(record: VersionRecord) -> float | None:
@@ -229,7 +238,7 @@ def _of_chain(certificate: Certificate) -> dict[str, Any]:
 
 
 def _text(record: VersionRecord) -> Iterator[str]:
-    yield f"{plain(record.managed)}, version {record.number}: {record.state}"
+    yield f"{plain(record.managed)}, version {record.number}: {_state(record)}"
     facts = {
         "Names": ", ".join(record.request.names),
         "Profile": record.request.profile,
@@ -242,6 +251,7 @@ def _text(record: VersionRecord) -> Iterator[str]:
         "Fingerprint": record.fingerprint,
         "Requested": f"{record.requested_at:%Y-%m-%d %H:%M:%S} UTC",
         "Took": _took(record),
+        "Revoked": f"{record.revoked_at:%Y-%m-%d %H:%M:%S} UTC" if record.revoked_at else "",
         "Reason": record.reason,
         "Message": record.message,
         "Looked at": f"{record.due_at:%Y-%m-%d %H:%M} UTC" if record.due_at else "",

@@ -189,6 +189,7 @@ class VersionRecord:
     key_arn: str = ""  # of a key that KMS holds
     fingerprint: str = ""
     issued_at: datetime | None = None
+    revoked_at: datetime | None = None  # its state stays what it was
     attempts: int = 0  # that ended in something worth trying again
     reason: str = ""  # why it failed, or waits
     message: str = ""  # the same in a sentence, with what to do

@@ -151,7 +151,7 @@ def _item(record: VersionRecord, revision: int) -> Item:
         csr=record.csr or None,
         order=record.order or None,
         challenges=_challenges_text(record.challenges),
-        progress=json.dumps({"tokens": record.tokens, "visible": record.visible, "covered": record.covered}),
+        progress=json.dumps(_progress(record)),
         chain=_pem(record.chain) or None,
         arn=record.arn or None,
         secret=record.secret or None,
@@ -166,6 +166,12 @@ def _item(record: VersionRecord, revision: int) -> Item:
         item.due_key = conversion.due_key(DueKind.ISSUE, record.reference)
         item.due_at = conversion.due_stamp(record.due_at)
     return item
+
+
+def _progress(record: VersionRecord) -> dict[str, Any]:
+    """What has no attribute of its own."""
+    kept = {"tokens": record.tokens, "visible": record.visible, "covered": record.covered}
+    return {**kept, "revoked_at": stamp(record.revoked_at)} if record.revoked_at else kept
 
 
 def _record(item: Item) -> VersionRecord:
@@ -188,6 +194,7 @@ def _record(item: Item) -> VersionRecord:
         tokens=None if tokens is None else tuple(tokens),
         visible=bool(progress.get("visible")),
         covered=tuple(progress.get("covered", ())),
+        revoked_at=conversion.time(progress.get("revoked_at")),
         chain=tuple(ders(item.chain or "")),
         arn=item.arn or "",
         secret=item.secret or "",
