@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +39,8 @@ from perennial.audit import asked as trail
 from perennial.errors import PerennialError
 from perennial.exception_record import ExceptionState
 from perennial.exception_selection import Selection
+from perennial.exception_settings import Exceptions
+from perennial.exception_steps import BY_SETTINGS
 from perennial.findings import State
 
 EXPIRED = ("expiry.expired", ARN)
@@ -73,6 +76,24 @@ def test_what_is_covered_is_suppressed_and_nobody_is_told(
     status, note = workflow["expiry.expired"]
     assert status == "SUPPRESSED" and made.id in note and f"{made.ends:%Y-%m-%d %H:%M} UTC" in note
     assert messages(told_estate) == []
+
+
+def test_what_is_never_suspended_from_now_on(told_estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where perennial.toml names its rule later, an exception suspends nothing, ends, and the finding returns."""
+    made = granted(told_estate)
+    kept = granted(told_estate, rule="expiry.soon")
+    work(told_estate, rounds=3)
+    assert EXPIRED in suppressed(told_estate)
+    deployment = told_estate.deployment
+    settings = replace(deployment.settings, exceptions=Exceptions(never=("expiry.expired",)))
+    monkeypatch.setitem(deployment.__dict__, "settings", settings)
+    assert [each.id for each in deployment.active_exceptions()] == [kept.id]
+    work(told_estate, rounds=3)
+    ended = deployment.inventory.exception(made.id)
+    assert (ended.state, ended.ended_why) == (ExceptionState.ENDED, BY_SETTINGS)
+    assert EXPIRED in open_findings(told_estate)
+    assert [each.id for each in deployment.inventory.active_exceptions()] == [kept.id]
+    assert any(BY_SETTINGS in each["Message"] for each in messages(told_estate))
 
 
 def test_another_finding_of_the_same_certificate_stays_open(told_estate: Estate) -> None:

@@ -63,7 +63,7 @@ class Judge:
     def _suspended(self) -> tuple[ExceptionRecord, ...]:
         """The exceptions that are active, which are read once for all declarations, and only where one needs them."""
         if self._active is None:
-            self._active = self.deployment.inventory.active_exceptions()
+            self._active = self.deployment.active_exceptions()
         return self._active
 
     def _names(self, declared: ManagedCertificate) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from perennial.settings import Settings, load
 
 if TYPE_CHECKING:
     from perennial import profiles
+    from perennial.exception_record import ExceptionRecord
     from perennial.inventory.store import Inventory
     from perennial.issuers.interface import Issuer
 
@@ -68,6 +69,11 @@ class Deployment:
         from perennial.inventory.store import Inventory
 
         return Inventory(self.named("PERENNIAL_TABLE"), region=self.clients.region)
+
+    def active_exceptions(self) -> tuple[ExceptionRecord, ...]:
+        """The exceptions that are active, but for those whose rule `[exceptions] never` names by now."""
+        active = self.inventory.active_exceptions()
+        return tuple(each for each in active if not self.settings.exceptions.forbidden(each.rule))
 
     @cached_property
     def issuers(self) -> dict[profiles.Issuer, tuple[datetime, Issuer]]:

@@ -21,6 +21,7 @@ from perennial.errors import ConcurrentChange, PerennialError
 from perennial.exception_record import ExceptionRecord, ExceptionState
 from perennial.exception_selection import Selection, may_cover
 from perennial.exception_steps import (
+    BY_SETTINGS,
     BY_TIME,
     NOT_DECIDED,
     Step,
@@ -47,7 +48,10 @@ def serve_due(deployment: Deployment, *, now: datetime, deadline: datetime) -> P
     the others are served all the same."""
     trouble: PerennialError | None = None
     with meant("exceptions: what is due"):
+        forbidden = _forbidden(deployment)
         ids = list(deployment.inventory.exceptions_due(now, AT_ONCE))
+    for record in forbidden:
+        trouble = trouble or _ended_by_settings(deployment, record, now)
     for each in ids:
         if deployment.clock() >= deadline:
             break
@@ -145,9 +149,30 @@ def summary(record: ExceptionRecord) -> dict[str, Any]:
 # --- end ---
 
 
+def _forbidden(deployment: Deployment) -> list[ExceptionRecord]:
+    """The exceptions whose rule is never suspended any more, since perennial.toml was changed."""
+    never = deployment.settings.exceptions.forbidden
+    return [each for each in deployment.inventory.active_exceptions() if never(each.rule)]
+
+
+def _ended_by_settings(deployment: Deployment, record: ExceptionRecord, now: datetime) -> PerennialError | None:
+    """End one of these. It suspends nothing already (`Deployment.active_exceptions`); what it covered is looked at."""
+    ended = replace(_ended(record, BY_SETTINGS, now), sweep_at=now)
+    try:
+        save(deployment, ended, record.state, now)
+    except ConcurrentChange:  # someone else ends it
+        return None
+    except PerennialError as error:
+        return error
+    return None
+
+
 def _end(deployment: Deployment, record: ExceptionRecord, now: datetime) -> ExceptionRecord:
     """Its time is over. What it covered is due at the same moment by itself: the places' own entries say so."""
-    why = BY_TIME if record.state is ExceptionState.ACTIVE else NOT_DECIDED
+    return _ended(record, BY_TIME if record.state is ExceptionState.ACTIVE else NOT_DECIDED, now)
+
+
+def _ended(record: ExceptionRecord, why: str, now: datetime) -> ExceptionRecord:
     ended = replace(record, state=ExceptionState.ENDED, ended_name=BY, ended_at=now, ended_why=why, sweep_at=None)
     event = happened(
         now,

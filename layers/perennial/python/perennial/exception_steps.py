@@ -27,6 +27,7 @@ SETTLED = timedelta(minutes=15)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=1)
 NOT_DECIDED = "nobody decided before its end"
 BY_TIME = "its end date has come"
+BY_SETTINGS = "[exceptions] never of perennial.toml names its rule now"
 
 
 class Step(StrEnum):

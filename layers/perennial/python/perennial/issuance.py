@@ -139,7 +139,7 @@ def profile_of(deployment: Deployment, wanted: CertificateRequest) -> Profile:
 
 def active(deployment: Deployment) -> Callable[[], tuple[ExceptionRecord, ...]]:
     """Asks for the exceptions that are active; policy does so only where a rule is violated."""
-    return lambda: deployment.inventory.active_exceptions()
+    return deployment.active_exceptions
 
 
 def subject_of(deployment: Deployment, wanted: CertificateRequest, profile: Profile, now: datetime) -> Subject:

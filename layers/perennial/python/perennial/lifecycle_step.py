@@ -100,7 +100,7 @@ def gather(deployment: Deployment, record: ManagedRecord, now: datetime) -> Situ
     rules = lifecycle_rules.rules(settings, record)
     return Situation(
         record=record,
-        rules=lifecycle_rules.with_exceptions(rules, settings, record, inventory.active_exceptions, now),
+        rules=lifecycle_rules.with_exceptions(rules, settings, record, deployment.active_exceptions, now),
         version=next(iter(inventory.versions(record.name, limit=1)), None),
         rollout=next(iter(inventory.rollouts(record.name, limit=1)), None),
         calendar=lifecycle_rules.calendar(deployment.settings, record.declared),

@@ -53,7 +53,7 @@ def assess_due(deployment: Deployment, *, shard: int, now: datetime, deadline: d
 def _assess(deployment: Deployment, places: Sequence[str], now: datetime) -> int:
     """Assess a batch of places. What is suspended is read once for all of them."""
     inventory = deployment.inventory
-    suspended = suppression.suspensions(inventory.active_exceptions(), now, inventory.fingerprints_of)
+    suspended = suppression.suspensions(deployment.active_exceptions(), now, inventory.fingerprints_of)
     with ThreadPoolExecutor(WORKERS) as pool:
         return sum(pool.map(lambda place: assess_place(deployment, place, now, suspended), places))
 
