@@ -28,13 +28,16 @@ def parsed(text: str, what: str, most: int) -> Any:
     if len(text) > most:
         raise InvalidInput(f"{what} has more than {most} characters")
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_float=_no_fraction, parse_constant=_no_fraction)
+        return json.loads(text, object_pairs_hook=once, parse_float=_no_fraction, parse_constant=_no_fraction)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{what} cannot be read as JSON: {quoted(error, 200)}") from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object without a member that is there twice: readers would not agree about its value (RFC 8259 4)."""
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object without a member that is there twice: readers would not agree about its value (RFC 8259 4).
+
+    Raises: ValueError.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("an object has a member twice")

@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from perennial import json_readers
 from perennial.api.problems import Refused
 
 MAX_BODY = 64 * 1024  # bytes
@@ -113,19 +114,12 @@ def read_json(text: str) -> Any:
     Raises: Refused with 400 for what is none.
     """
     try:
-        found = json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_number, parse_float=_number)
+        found = json.loads(text, object_pairs_hook=json_readers.once, parse_constant=_no_number, parse_float=_number)
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:  # of which UnicodeEncodeError is one, for half a surrogate pair
         raise Refused(400, "the body is not JSON with each member once, in UTF-8; send one object") from error
     if _depth(found) > MAX_DEPTH:
         raise Refused(400, f"the body is deeper than {MAX_DEPTH}")
-    return found
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a member is there twice")
     return found
 
 
