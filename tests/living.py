@@ -13,24 +13,25 @@ is simulated, and each caller may have one that is wrong (`skew`). `judge` says 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from cryptography import x509
 
 import asl
-from certificates import Built, build
+import living_judgement
+from certificates import build
 from dict_aws import ACCOUNT, PROOF_KEY, Calls, Channels, Counted, DictClients, Kms, SecretsManager, refused
 from dict_table import DictTable
 from estate import Clock
+from living_ca import BEGIN, Authority, cas
+from living_places import PLACE_MODES, LivingKind, LivingPlace
 from perennial import (
     applying,
     audit_event,
@@ -39,11 +40,9 @@ from perennial import (
     issuance,
     issuance_failure,
     issuers,
-    lifecycle,
     lifecycle_step,
     memory_handshake,
     prover,
-    renewal,
     rollout,
     rollout_check,
     rollout_failure,
@@ -53,35 +52,22 @@ from perennial.certificate import Certificate
 from perennial.certificate_request import CertificateRequest
 from perennial.deployment import Deployment
 from perennial.errors import (
-    AccessDenied,
-    NotFound,
     PerennialError,
-    RateLimited,
-    ServiceRefused,
-    Throttled,
-    Unavailable,
 )
 from perennial.inventory import audit, conversion, observations, versions
-from perennial.inventory.records import ManagedRecord, ManagedState, RolloutRecord, VersionRecord, VersionState
+from perennial.inventory.records import ManagedRecord, RolloutRecord, VersionRecord
 from perennial.inventory.store import Inventory
-from perennial.issuers.interface import Ask, Issued, Later, Outcome, RenewalWindow
-from perennial.key_store import PREFIX
-from perennial.keys import from_pem, public_sha256
 from perennial.managed_certificate import ManagedCertificate
 from perennial.proof import Observation
 from perennial.settings import load
-from perennial.targets.interface import Bundle, Found, TargetSettings
-from rolling import Place, Scripted, ScriptedKind
+from perennial.targets.interface import TargetSettings
 from workflows import DEFINITIONS
 
-BEGIN = datetime(2026, 11, 2, 8, tzinfo=UTC)
-BACKDATED = timedelta(hours=1)  # as public CAs do
 MINUTE, ZERO = timedelta(minutes=1), timedelta(0)
 SKEWED = timedelta(minutes=5)
 ASKED_BY = "arn:aws:iam::123456789012:user/anna"
 MOST_EVENTS = 20_000  # of one `live`
 MOST_STEPS = 2_000  # of executions while no time passes
-PAUSE_MOST = timedelta(hours=33)  # backoff.LONGEST, and what clocks differ
 CONFIGURATION = """
 [issuers.ca]
 kind = "acme"
@@ -106,152 +92,6 @@ kinds = ["scripted"]
 
 class Killed(BaseException):
     """The function's process is gone: nothing of it catches this."""
-
-
-# --- the CA ---
-
-
-@cache
-def _cas() -> tuple[Built, Built]:
-    root = build("Example Root", ca=True, not_after=BEGIN + timedelta(days=36_500))
-    above = build("Example Issuing CA", ca=True, issuer=root, not_after=BEGIN + timedelta(days=36_500))
-    return root, above
-
-
-@dataclass
-class _Public:
-    """In the place of a key of which the CA knows the public half."""
-
-    public: Any
-
-    def public_key(self) -> Any:
-        return self.public
-
-
-CA_MODES: Mapping[str, Callable[[], PerennialError]] = {
-    "unavailable": lambda: Unavailable("the CA does not answer"),
-    "throttled": lambda: Throttled("the CA asks to slow down"),
-    "rate-limited": lambda: RateLimited("too many certificates", retry_after=7_200),
-    "refuses": lambda: ServiceRefused("the CA refuses: the account is suspended"),
-}
-LOSES = "loses the reply"  # it issues, and nobody hears of it
-SILENT = "silent"  # it takes its time
-
-
-@dataclass
-class Authority:
-    """A CA that issues in two steps, one certificate for each order. `mode` is what it does instead: one of `CA_MODES`,
-    `LOSES`, `SILENT`; "" when it works. `window` is what it advises."""
-
-    clock: Clock
-    calls: Calls
-    mode: str = ""
-    days: float = 6.0
-    window: RenewalWindow | None = None
-    orders: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
-    asks: dict[str, str] = field(default_factory=dict)  # what was issued: order → ask
-    made: dict[str, Certificate] = field(default_factory=dict)  # by fingerprint
-
-    def advance(self, ask: Ask, order: str, *, presented: bool, now: datetime, keep: Callable[[str], None]) -> Outcome:
-        return self.calls.call("ca:advance", lambda: self._advance(ask, order, keep))  # type: ignore[no-any-return]
-
-    def _advance(self, ask: Ask, order: str, keep: Callable[[str], None]) -> Outcome:
-        if self.mode in CA_MODES:
-            raise CA_MODES[self.mode]()
-        if not order:
-            keep(f"order-{len(self.orders) + 1}-{ask.id[:8]}")
-            return Later(5, "the CA")
-        if self.mode == SILENT:
-            return Later(600, "the CA")
-        if order not in self.orders:
-            self.orders[order] = self._issued(ask)
-            self.asks[order] = ask.id
-        if self.mode == LOSES:
-            raise Unavailable("the CA's reply was lost")
-        return Issued(chain=self.orders[order])
-
-    def _issued(self, ask: Ask) -> tuple[bytes, ...]:
-        _, above = _cas()
-        begin = self.clock.now - BACKDATED
-        leaf = build(
-            ask.names[0],
-            names=ask.names,
-            key=_Public(x509.load_der_x509_csr(ask.csr).public_key()),
-            not_before=begin,
-            not_after=self.clock.now + timedelta(days=self.days) - timedelta(seconds=1),
-            serial=1_000_000 + len(self.orders),
-            issuer=above,
-        )
-        self.made[leaf.fingerprint] = leaf.certificate
-        return leaf.der, above.der
-
-    def renewal_window(self, certificate: Certificate) -> RenewalWindow | None:
-        return self.calls.call("ca:renewalInfo", self._window)  # type: ignore[no-any-return]
-
-    def _window(self) -> RenewalWindow | None:
-        if self.mode in CA_MODES:
-            raise CA_MODES[self.mode]()
-        return self.window
-
-
-# --- the places ---
-
-PLACE_MODES: Mapping[str, tuple[frozenset[str], Callable[[], PerennialError]]] = {  # methods that fail, and how
-    "denied": (frozenset({"activate"}), lambda: AccessDenied("elasticloadbalancing:ModifyListener is denied")),
-    "unavailable": (frozenset({"look", "activate", "restore"}), lambda: Unavailable("the place does not answer")),
-    "gone": (frozenset({"look", "activate", "restore"}), lambda: NotFound("the listener is gone")),
-}
-DEAF = "deaf"  # the change is taken, and handshakes go on to show what was there
-
-
-@dataclass
-class LivingPlace(Place):
-    """A place that fails for as long as its `mode` says. `held` is whose key it has; `foreign` what was there first."""
-
-    mode: str = ""
-    foreign: str = ""
-
-    def fail(self, method: str) -> None:
-        methods, error = PLACE_MODES.get(self.mode, (frozenset(), lambda: NotFound("")))
-        if method in methods:
-            raise error()
-
-    def put(self, fingerprint: str) -> None:
-        self.told = fingerprint
-        if self.mode != DEAF:
-            self.serves = fingerprint
-
-    def cured(self) -> None:
-        """It works again, and serves what it was told last."""
-        self.mode, self.serves = "", self.told
-
-
-class _Target(Scripted):
-    """Takes nothing whose key is not the certificate's."""
-
-    def activate(self, found: Found, new: Bundle, placed: str, keep: Callable[[str], None]) -> Any:
-        _fits(new)
-        return super().activate(found, new, placed, keep)
-
-    def restore(self, found: Found, new: Bundle, placed: str, earlier: Bundle | None) -> Any:
-        place = self.place
-        assert isinstance(place, LivingPlace)
-        if found.fingerprint != place.foreign:
-            assert earlier is not None, "a managed version is brought back without its material"
-            _fits(earlier)
-        return super().restore(found, new, placed, earlier)
-
-
-def _fits(bundle: Bundle) -> None:
-    held = public_sha256(from_pem(bundle.private_key).public_key())
-    assert held == bundle.certificate.public_key_sha256, f"{bundle.reference} came with another key"
-
-
-class LivingKind(ScriptedKind):
-    RETIRES: tuple[str, ...] = ()
-
-    def target(self, settings: TargetSettings, reach: Any) -> Scripted:
-        return _Target(self.places[settings.name])
 
 
 # --- executions ---
@@ -361,7 +201,7 @@ class World:
     _alive: list[Execution] = field(default_factory=list)  # those that have not ended
     _named: dict[tuple[str, str], Execution] = field(default_factory=dict)
     declarations: dict[str, ManagedCertificate] = field(default_factory=dict)
-    _found: dict[str, str] = field(default_factory=dict)  # what a place served as it was declared, after it was not
+    found: dict[str, str] = field(default_factory=dict)  # what a place served as it was declared, after it was not
     steps: list[str] = field(default_factory=list)
     decided: list[str] = field(default_factory=list)  # what Decide said, in order
     good_since: datetime | None = None  # everything works, and the tick comes
@@ -399,7 +239,7 @@ class World:
             known = self.declarations.get(each.name)
             before = {settings.name for settings in known.targets} if known else set()
             new = {settings.name for settings in each.targets} - before
-            self._found.update({name: self.places[name].serves for name in new})
+            self.found.update({name: self.places[name].serves for name in new})
         self.declarations.update({each.name: each for each in declared})
         self._applied(skew, prune=False)
 
@@ -664,131 +504,12 @@ class World:
 
     def judge(self) -> None:
         """What holds at every moment."""
-        for record in self.records():
-            self._one_at_a_time(record)
-            self._goes_on(record)
-            self._serves(record)
-            self._keys_belong(record)
-        assert "PRIVATE KEY" not in repr(self.table.copy())
-
-    def _one_at_a_time(self, record: ManagedRecord) -> None:
-        under_way = [each.reference for each in self.versions(record.name) if not each.state.ended]
-        rolling = [each.reference for each in self.rollouts(record.name) if not each.state.ended]
-        assert len(under_way) <= 1, f"versions under way at once: {under_way}"
-        assert len(rolling) <= 1, f"rollouts under way at once: {rolling}"
-        owning = [
-            each
-            for each in self.running()
-            if each.machine == "Renewal" and json.loads(each.input) == {"managed": record.name, "fence": record.fence}
-        ]
-        assert len(owning) <= 1, f"executions with the same lease: {owning}"
-        asks = list(self.authority.asks.values())
-        assert len(asks) == len(set(asks)), "a version was paid for twice"
-
-    def _goes_on(self, record: ManagedRecord) -> None:
-        """There is a next step, and a time of it."""
-        if record.state is ManagedState.RETIRED:
-            return
-        assert record.due_at is not None, f"{record.name} is {record.state} and never due"
-        undecided = record.state in (ManagedState.REQUESTED, ManagedState.REMOVING)  # as `apply` leaves it
-        assert record.step or undecided, f"{record.name} has no step"
-        known = lifecycle_step.noted(lifecycle_step.gather(self.deployment(), record, self.now), self.now)
-        decision = lifecycle.decide(known, self.now)
-        assert decision.at is not None or decision.state is ManagedState.RETIRED, f"{record.name}: no time: {decision}"
-        latest = self.now + PAUSE_MOST
-        if record.serving:
-            latest = max(latest, renewal.late_at(record.serving))
-        assert record.due_at <= latest, f"{record.name} sleeps until {record.due_at}"
-
-    def _serves(self, record: ManagedRecord) -> None:
-        """What was given to a place is served there with a key that is kept, until it is replaced; and it is valid,
-        where everything worked for a while before it would have expired. A place that was no target for a while may
-        serve what was retired meanwhile, until it gets what serves."""
-        by_fingerprint = {each.fingerprint: each for each in self.versions(record.name) if each.fingerprint}
-        for settings in record.declared.targets:
-            place = self.places[settings.name]
-            assert place.serves, f"{place.name} serves nothing"
-            version = by_fingerprint.get(place.serves)
-            if version is None:
-                assert place.serves == place.foreign, f"{place.name} serves what nobody knows"
-                continue
-            retired = record.serving is None and version.state is VersionState.RETIRED  # removed, and declared again
-            back = self._found.get(place.name) == place.serves
-            if not record.removed_at and not retired and not back:
-                held = self.secrets.secrets.get(PREFIX + record.name, {}).get(version.secret_version)
-                assert held is not None, f"the key of {version.reference} is deleted, and {place.name} serves it"
-                assert held.labels, f"the key of {version.reference} has no label, and {place.name} serves it"
-                assert version.state is VersionState.ISSUED, f"{place.name} serves {version.reference}: {version.state}"
-                self._valid(record, place, self.authority.made[place.serves])
-
-    def _valid(self, record: ManagedRecord, place: LivingPlace, served: Certificate) -> None:
-        assert served.not_before is not None
-        assert served.not_after is not None
-        if self.good_since is None or served.not_after >= self.now:
-            return
-        enough = max((served.not_after - served.not_before) / 10, timedelta(hours=6))
-        assert served.not_after - self.good_since < enough, (
-            f"{place.name} serves what expired at {served.not_after}, and all works since {self.good_since}: {record}"
-        )
-
-    def _keys_belong(self, record: ManagedRecord) -> None:
-        """Every key that is kept belongs to a version that is not retired, or is to be retired again: what was removed
-        and is declared again gets its secret back as it was."""
-        owners = {owned: each for each in self.versions(record.name) for owned in secret_versions(each)}
-        for name in self.secrets.labelled(PREFIX + record.name):
-            assert name in owners, f"the secret version {name} belongs to no version"
-            owner = owners[name]
-            again = owner.number in dict(record.retiring)
-            assert owner.state is not VersionState.RETIRED or again, (
-                f"{owner.reference} is retired, and its key is kept"
-            )
-
-    # --- where everything leads ---
+        living_judgement.judge(self)
 
     def comes_to_rest(self, within: timedelta = timedelta(days=4)) -> None:
         """When everything works again, each certificate that is declared serves what is declared, with no more keys
         than it needs; what was removed is retired."""
-        self.mend()
-        self.good_since = None
-        self.live(within, until=self.rests)
-        for name, declared in self.declarations.items():
-            self._rests(name, declared)
-        self._retires(within)
-        self.judge()
-
-    def rests(self) -> bool:
-        """Whether all serve what is declared, and nothing waits to be retired."""
-        return all(self._at_rest(self.record(name), declared) for name, declared in self.declarations.items())
-
-    def _at_rest(self, record: ManagedRecord, declared: ManagedCertificate) -> bool:
-        serving = record.serving
-        return (
-            record.state is ManagedState.SERVING
-            and record.declared == declared
-            and serving is not None
-            and serving.request is not None
-            and renewal.same(declared.request, serving.request)
-            and not record.retiring
-            and all(self.places[each.name].serves == serving.fingerprint for each in declared.targets)
-        )
-
-    def _rests(self, name: str, declared: ManagedCertificate) -> None:
-        record = self.record(name)
-        assert self._at_rest(record, declared), f"it does not come to rest: {record}\n{self.versions(name)[:1]}"
-        assert record.serving is not None
-        version = self.inventory.version(f"{name}/{record.serving.number}")
-        kept = set(self.secrets.labelled(PREFIX + name))
-        assert version.secret_version in kept
-        assert kept <= set(secret_versions(version)), "a key is kept that nothing serves"
-        assert self.authority.made[record.serving.fingerprint].not_after > self.now  # type: ignore[operator]
-
-    def _retires(self, within: timedelta) -> None:
-        removed = [each.name for each in self.records() if each.name not in self.declarations]
-        self.live(within, until=lambda: all(self.record(each).state is ManagedState.RETIRED for each in removed))
-        for name in removed:
-            assert self.record(name).state is ManagedState.RETIRED, self.record(name)
-            assert not self.secrets.labelled(PREFIX + name), f"{name} is retired, and has a key"
-            assert all(each.state is VersionState.RETIRED for each in self.versions(name))
+        living_judgement.comes_to_rest(self, within)
 
 
 _STEPS = _steps()
@@ -805,14 +526,6 @@ _ENVIRONMENT = {
 }
 
 
-def secret_versions(version: VersionRecord) -> tuple[str, str]:
-    """The ids of the pending and the final secret version of a version."""
-    pending, final = (
-        hashlib.sha256(f"perennial {stage} {version.ask}".encode()).hexdigest() for stage in ("pending", "final")
-    )
-    return pending, final
-
-
 def _minute(moment: datetime) -> datetime:
     """The first whole minute from a moment on."""
     whole = moment.replace(second=0, microsecond=0)
@@ -821,7 +534,7 @@ def _minute(moment: datetime) -> datetime:
 
 @cache
 def _settings(days: int, issuer: str = "", more: str = "") -> Any:
-    root, _ = _cas()
+    root, _ = cas()
     return load(CONFIGURATION.format(roots=json.dumps(root.pem), days=days, issuer=issuer, more=more))
 
 
@@ -843,7 +556,7 @@ def _observed(world: World, names: tuple[str, ...], *, host: str, port: int, **_
     if served is None or (place.mode in PLACE_MODES and place.mode != "denied"):
         silent = Observation(address=host, port=port, problem="no connection: Connection refused")
         return prover.Observed(observations=(silent,))
-    _, above = _cas()
+    _, above = cas()
     chain = (place.serves, above.fingerprint) if place.serves in world.authority.made else (place.serves,)
     serial = served.serial or ""
     seen = [

@@ -15,16 +15,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from declaring import CONFIGURATION, NOW, DeclaringHub, declared, declaring_hub
+import pytest
+
+from declaring import CONFIGURATION, NOW, DeclaringHub, declared, declaring_hub, serving
 from dict_aws import ACCOUNT, Calls, DictClients, refused
 from dict_table import DictTable
 from estate import Clock, Estate
 from estate import Source as Scanned
-from perennial import change_requests, dispatch
+from perennial import change_requests, dispatch, revocation
 from perennial.audit_event import Event
 from perennial.change_request import ChangeRequest, Kind, Wish
 from perennial.deployment import Deployment
@@ -251,3 +253,20 @@ def quick_hub(text: str = "") -> Iterator[RequestingHub]:
 
 
 __all__ = ["ALL", "NOW", "PEOPLE", "RequestingHub", "person", "quick_hub", "requesting_hub"]
+
+
+def revoking(hub: RequestingHub, monkeypatch: pytest.MonkeyPatch, found: Any = None) -> list[tuple[Any, ...]]:
+    """Version 3 serves; what is revoked is noted, or `found` raised."""
+    hub.declared(declared())
+    hub.inventory.save_managed(replace(hub.inner.record(), serving=serving(3)))
+    version = hub.inner.version(3)
+    hub.inventory.save_version(replace(version, chain=(b"der",)), None)
+    revoked: list[tuple[Any, ...]] = []
+
+    def revoke(deployment: Any, name: str, reason: str, by: str, now: Any, version: int, **_: Any) -> None:
+        revoked.append((name, reason, by, version))
+        if found:
+            raise found
+
+    monkeypatch.setattr(revocation, "revoke", revoke)
+    return revoked

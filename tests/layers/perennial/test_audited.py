@@ -16,7 +16,8 @@ import pytest
 from certificates import build
 from declaring import ASKED_BY, NOW, DeclaringHub, declared, declaring_hub
 from issuing import IssuingHub, issuing_hub
-from living import BEGIN, Killed, World, living_hub
+from living import Killed, World, living_hub
+from living_ca import BEGIN
 from managed_records import record
 from perennial import (
     acknowledgement,

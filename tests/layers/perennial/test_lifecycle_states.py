@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from living import CA_MODES, DEAF, LOSES, PLACE_MODES, SILENT, SKEWED, ZERO, Killed, World, living_hub
+from living import SKEWED, ZERO, Killed, World, living_hub
+from living_ca import CA_MODES, LOSES, SILENT
+from living_places import DEAF, PLACE_MODES
 from perennial.errors import PerennialError
 
 NAMES = ("shop", "blog")

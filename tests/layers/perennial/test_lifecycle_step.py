@@ -13,7 +13,8 @@ import pytest
 
 from copies import in_copies
 from counted import COUNTED
-from living import BEGIN, LOSES, MINUTE, SILENT, Killed, World, living_hub
+from living import MINUTE, Killed, World, living_hub
+from living_ca import BEGIN, LOSES, SILENT
 from perennial import lifecycle_step, renewal
 from perennial.errors import ConcurrentChange
 from perennial.inventory.managed import Managed
