@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from local_cloud.fakes.service import FakeService, ServiceError
+from local_cloud.fakes.service import LOCK, FakeService, ServiceError
 from local_cloud.fakes.trust_store_bundles import Bundles, S3Bundles, required
 
 _PAGES: dict[str, Any] = {"token": "Marker", "size": "MaxItems", "default": 100, "maximum": 100}
@@ -75,13 +75,14 @@ class CloudFrontTrustStores(FakeService[Account]):
         return Account(account)
 
     def create_trust_store(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
+        certificates = self._certificates(state, request["CaCertificatesBundleSource"])
         if request["Name"] in {store.name for store in state.stores.values()}:
             raise ServiceError("EntityAlreadyExists", f"A trust store named {request['Name']} already exists")
         made = TrustStore(
             account=state.account,
             identifier=f"ts_{secrets.token_hex(13)}",
             name=request["Name"],
-            certificates=self._certificates(state, request["CaCertificatesBundleSource"]),
+            certificates=certificates,
             modified=self.now(),
             etag=f"E{secrets.token_hex(6).upper()}",
             ocsp=request.get("UseClientCertificateOCSPEndpoint", False),
@@ -94,7 +95,9 @@ class CloudFrontTrustStores(FakeService[Account]):
         if place is None:
             raise ServiceError("InvalidArgument", "The CA certificates bundle needs an S3 location")
         where = (state.account, place["Region"], place["Bucket"], place["Key"], place.get("Version"))
-        return required(self._bundles.read(*where), "EntityNotFound", "InvalidArgument")[1]
+        with LOCK.released():
+            bundle = self._bundles.read(*where)
+        return required(bundle, "EntityNotFound", "InvalidArgument")[1]
 
     def get_trust_store(self, state: Account, request: dict[str, Any]) -> dict[str, Any]:
         """By identifier or ARN."""

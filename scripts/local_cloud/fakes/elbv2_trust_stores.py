@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from local_cloud.fakes.elbv2_state import PAGES, TAGS, Region, TrustStore, new_id
-from local_cloud.fakes.service import FakeService, ServiceError
+from local_cloud.fakes.service import LOCK, FakeService, ServiceError
 from local_cloud.fakes.trust_store_bundles import Bundles, required
 
 MAX_TRUST_STORES = 20
@@ -22,11 +22,11 @@ class TrustStores(FakeService[Region]):
 
     def create_trust_store(self, state: Region, request: dict[str, Any]) -> dict[str, Any]:
         name = request["Name"]
+        bundle, certificates = self._bundle(state, request)
         if name in {store.name for store in state.trust_stores.values()}:
             raise ServiceError("DuplicateTrustStoreName", f"A trust store named '{name}' already exists")
         if len(state.trust_stores) >= MAX_TRUST_STORES:
             raise ServiceError("TooManyTrustStores", f"A region can have at most {MAX_TRUST_STORES} trust stores")
-        bundle, certificates = self._bundle(state, request)
         tags = TAGS.merged({}, request.get("Tags", []))
         made = TrustStore(state.arn(f"truststore/{name}/{new_id()}"), name, bundle, certificates, tags)
         state.trust_stores[made.arn] = made
@@ -35,12 +35,15 @@ class TrustStores(FakeService[Region]):
     def _bundle(self, state: Region, request: dict[str, Any]) -> tuple[bytes, int]:
         bucket, key = request["CaCertificatesBundleS3Bucket"], request["CaCertificatesBundleS3Key"]
         version = request.get("CaCertificatesBundleS3ObjectVersion")
-        bundle = self.bundles.read(state.account, state.region, bucket, key, version)
+        with LOCK.released():
+            bundle = self.bundles.read(state.account, state.region, bucket, key, version)
         return required(bundle, "CaCertificatesBundleNotFound", "InvalidCaCertificatesBundle")
 
     def modify_trust_store(self, state: Region, request: dict[str, Any]) -> dict[str, Any]:
-        store = state.trust_store(request["TrustStoreArn"])
-        store.bundle, store.certificates = self._bundle(state, request)
+        state.trust_store(request["TrustStoreArn"])
+        bundle, certificates = self._bundle(state, request)
+        store = state.trust_store(request["TrustStoreArn"])  # it may be gone by now
+        store.bundle, store.certificates = bundle, certificates
         return {"TrustStores": [_shown(store)]}
 
     def describe_trust_stores(self, state: Region, request: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +54,9 @@ class TrustStores(FakeService[Region]):
     def get_trust_store_ca_certificates_bundle(self, state: Region, request: dict[str, Any]) -> dict[str, Any]:
         store = state.trust_store(request["TrustStoreArn"])
         name = f"{state.account}/{state.region}/{store.arn.rsplit('/', 1)[1]}.pem"
-        return {"Location": self.bundles.location(name, store.bundle)}
+        bundle = store.bundle
+        with LOCK.released():
+            return {"Location": self.bundles.location(name, bundle)}
 
     def describe_trust_store_associations(self, state: Region, request: dict[str, Any]) -> dict[str, Any]:
         users = _users(state, state.trust_store(request["TrustStoreArn"]).arn)

@@ -25,14 +25,16 @@ account and region and the parsed, validated request, and returns the response a
 A `FakeService` is a ministack handler; it keeps its state in memory for each account and region. An operation of the
 model without a method answers NotImplementedException (501): nothing is faked silently. Operations run one at a time
 in the process (`LOCK`, re-entrant), off the event loop, so one fake may call another: `other.call("Operation", {...})`.
+What asks this process over HTTP lets the lock go meanwhile (`LOCK.released`), as the event loop may wait for it.
 An instance whose `where` and `clock` are given needs no ministack, which is how the unit tests run them.
 """
 
 import asyncio
 import contextvars
 import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -45,7 +47,42 @@ State = TypeVar("State")
 Item = TypeVar("Item")
 Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[wire.Response]]
 
-LOCK = threading.RLock()
+
+class Lock:
+    """A lock that its holder may take again, and may let go while it waits for the event loop of this process: there
+    others wait for the lock."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._held = threading.local()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._held.times = self._times + 1
+
+    def __exit__(self, *_: object) -> None:
+        self._held.times -= 1
+        self._lock.release()
+
+    @property
+    def _times(self) -> int:
+        """How often this thread has taken it."""
+        return getattr(self._held, "times", 0)
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Without the lock, whether or not this thread has it; what it guards may change meanwhile."""
+        times = self._times
+        for _ in range(times):
+            self.__exit__()
+        try:
+            yield
+        finally:
+            for _ in range(times):
+                self.__enter__()
+
+
+LOCK = Lock()
 _THREADS = ThreadPoolExecutor(32, "fake")
 """Of the fakes alone: some ask S3 of the same process, which must find threads of its own."""
 

@@ -1,5 +1,6 @@
 """An account with certificates in ACM and IAM, for the tests of what serves them."""
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,23 +14,39 @@ from local_cloud.fakes.iam_server_certificates import IamServerCertificates
 from local_cloud.fakes.load_balancer_certificates import Refusal, refusal_by
 from local_cloud.fakes.loopback import ACCOUNT, REGION, client, here
 from local_cloud.fakes.references import References
+from local_cloud.fakes.service import LOCK
 
 ROOT = build("Example Root", ca=True)
 LEAF = build("www.example.com", issuer=ROOT)
 OK = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"}}]
 
 
+def others_go_on() -> bool:
+    """Whether another thread can take the lock of the fakes."""
+    taken = threading.Event()
+
+    def take() -> None:
+        with LOCK:
+            taken.set()
+
+    threading.Thread(target=take, daemon=True).start()
+    return taken.wait(5)
+
+
 @dataclass
 class MemoryBundles:
-    """S3 for trust stores: objects by (bucket, key, version), and what was handed out by name."""
+    """S3 for trust stores: objects by (bucket, key, version), and what was handed out by name. As that is in the same
+    process, whose event loop may wait for the lock, nobody may ask it who has the lock."""
 
     objects: dict[tuple[str, str, str | None], bytes] = field(default_factory=dict)
     handed_out: dict[str, bytes] = field(default_factory=dict)
 
     def read(self, account: str, region: str, bucket: str, key: str, version: str | None) -> bytes | None:
+        assert others_go_on()
         return self.objects.get((bucket, key, version))
 
     def location(self, name: str, bundle: bytes) -> str:
+        assert others_go_on()
         self.handed_out[name] = bundle
         return f"https://s3.test/{name}"
 

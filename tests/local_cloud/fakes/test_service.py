@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import threading
 from typing import Any, ClassVar
 
 import pytest
+from balanced_account import others_go_on
 from fake_estate import Clock, refused
 
 from local_cloud import fakes
@@ -13,7 +15,7 @@ from local_cloud.fakes.admin import Admin
 from local_cloud.fakes.controls import Controls, RateLimiter
 from local_cloud.fakes.loopback import client, here
 from local_cloud.fakes.references import References
-from local_cloud.fakes.service import FakeService, ServiceError
+from local_cloud.fakes.service import LOCK, FakeService, ServiceError
 
 ARN = "arn:aws:acm:eu-central-1:111122223333:certificate/a"
 
@@ -294,6 +296,22 @@ def test_a_call_that_is_not_taken_falls_through(small: Small) -> None:
     assert b"<CreateLoadBalancerResponse" in asked(old, b"Action=CreateLoadBalancer&Version=2015-12-01&Name=a")
     assert asked(old, b"Action=DescribeThings&Version=2015-12-01") == b"ministack"
     assert asked(small, b"{}", **{"X-Amz-Target": "CertificateManager.GetCertificate"}) == b"ministack"
+
+
+def test_the_lock_is_let_go_for_a_while() -> None:
+    """Taken twice, it is free in between for others, and then held as often as before; who does not hold it may too."""
+    with LOCK.released():
+        assert others_go_on()
+    with LOCK, LOCK:
+        with LOCK.released():
+            assert others_go_on()
+            with LOCK:
+                pass
+        held = threading.Event()
+        other = threading.Thread(target=lambda: (LOCK.__enter__(), held.set(), LOCK.__exit__()), daemon=True)
+        other.start()
+        assert not held.wait(0.2)
+    assert held.wait(5)
 
 
 def test_registration() -> None:
