@@ -51,7 +51,8 @@ def serve_due(deployment: Deployment, *, now: datetime, deadline: datetime) -> P
         forbidden = _forbidden(deployment)
         ids = list(deployment.inventory.exceptions_due(now, AT_ONCE))
     for record in forbidden:
-        trouble = trouble or _ended_by_settings(deployment, record, now)
+        error = _ended_by_settings(deployment, record, now)
+        trouble = trouble or error
     for each in ids:
         if deployment.clock() >= deadline:
             break
