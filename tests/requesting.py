@@ -59,6 +59,8 @@ def person(name: str, *grants: str, email: str = "", principal: str = "") -> Per
     )
 
 
+TWO = "[approvals.rules.two]\nneeds = { owner = 1, security = 1 }\n"
+NOBODY = "[approvals.rules.nobody]\nneeds = {}\n"
 ALL = {
     each.name: each
     for each in (

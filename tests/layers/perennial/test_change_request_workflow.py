@@ -16,11 +16,9 @@ from perennial.errors import (
     Throttled,
     Unavailable,
 )
-from requesting import RequestingHub, requesting_hub
+from requesting import NOBODY, TWO, RequestingHub, requesting_hub
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-TWO = "[approvals.rules.two]\nneeds = { owner = 1, security = 1 }\n"
-NOBODY = "[approvals.rules.nobody]\nneeds = {}\n"
 
 
 @pytest.fixture

@@ -22,11 +22,9 @@ from perennial.errors import (
     Throttled,
 )
 from perennial.inventory.records import ManagedState
-from requesting import ALL, RequestingHub, requesting_hub, revoking
+from requesting import ALL, NOBODY, TWO, RequestingHub, requesting_hub, revoking
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-TWO = "[approvals.rules.two]\nneeds = { owner = 1, security = 1 }\n"
-NOBODY = "[approvals.rules.nobody]\nneeds = {}\n"
 
 
 @pytest.fixture

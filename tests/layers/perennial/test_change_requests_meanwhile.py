@@ -12,10 +12,9 @@ import pytest
 from declaring import declared, serving
 from perennial import change_requests
 from perennial.change_request import ChangeRequest, Kind, RequestState, Wish
-from requesting import ALL, RequestingHub, requesting_hub, revoking
+from requesting import ALL, TWO, RequestingHub, requesting_hub, revoking
 
 HOUR = timedelta(hours=1)
-TWO = "[approvals.rules.two]\nneeds = { owner = 1, security = 1 }\n"
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 from issuing import IssuingHub, issuing_hub
 from managed_records import record
 from perennial import lifecycle_step, renewal, revocation
-from perennial.errors import InvalidInput, NotFound
+from perennial.audit_event import DONE
+from perennial.errors import ConcurrentChange, InvalidInput, NotFound
 from perennial.inventory.records import ManagedState
 from perennial.issuers.acme import Acme
 
@@ -71,6 +72,22 @@ def test_a_step_of_the_version_at_the_same_time(hub: IssuingHub, monkeypatch: py
     revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now, source="cli")
     found = hub.version(f"{name}/1")
     assert (found.message, found.revoked_at) == ("meanwhile", hub.now)
+
+
+def test_what_was_revoked_is_no_refusal(hub: IssuingHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its version is changed again and again, that is said; what serves is renewed, and nothing was refused."""
+    name, inventory = serving(hub), hub.deployment.inventory
+
+    def changed(*_: Any) -> Any:
+        raise ConcurrentChange("again")
+
+    monkeypatch.setattr(inventory, "save_version", changed)
+    with pytest.raises(ConcurrentChange):
+        revocation.revoke(hub.deployment, name, "superseded", "anna", hub.now, source="cli")
+    assert inventory.managed_certificate(name).urgent
+    since, until = hub.now - timedelta(days=1), hub.now + timedelta(days=1)
+    trail = [each.event for each in inventory.audit_of("managed", name, since, until)]
+    assert [each.outcome for each in trail if each.action == "managed.revoke"] == [DONE]
 
 
 def test_what_cannot_be_revoked(hub: IssuingHub) -> None:

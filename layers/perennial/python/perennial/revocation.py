@@ -56,9 +56,9 @@ def revoke(
     asked_for = {"version": version or None, "reason": reason[:50]}
     action = OF_ANOTHER if version else OF_WHAT_SERVES
     with audit.refusals(deployment.inventory, actor, action, name, now, after=asked_for):
-        record = _kept(deployment, _revoked(deployment, name, reason, actor, now, version), now)
+        record = _revoked(deployment, name, reason, actor, now, version)
     _renew(deployment, record, by, now)
-    return record
+    return _kept(deployment, record, now)
 
 
 def _revoked(
